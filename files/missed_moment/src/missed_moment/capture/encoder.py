@@ -1,0 +1,44 @@
+"""H.264 in software, for cameras that deliver raw pictures."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+import av
+
+from missed_moment.packets import VideoFormat, VideoPacket
+
+_MICROSECOND = Fraction(1, 1_000_000)
+
+
+class SoftwareEncoder:
+    """libx264 as the ring wants it: a keyframe each second with its headers, no B-frames, no delay."""
+
+    def __init__(self, video: VideoFormat, bitrate: int) -> None:
+        """Open the encoder; `bitrate` in bits a second."""
+        context = av.CodecContext.create("libx264", "w")
+        assert isinstance(context, av.VideoCodecContext)  # noqa: S101 - for the type checker
+        context.width, context.height = video.width, video.height
+        context.pix_fmt = "yuv420p"
+        context.time_base = _MICROSECOND
+        context.framerate = Fraction(video.fps).limit_denominator(1001)
+        context.bit_rate = bitrate
+        context.gop_size = round(video.fps)
+        context.max_b_frames = 0
+        context.options = {
+            "preset": "ultrafast",
+            "tune": "zerolatency",
+            "forced-idr": "1",
+            "sc_threshold": "0",
+        }
+        self._context = context
+        self._base_ns: int | None = None
+
+    def encode(self, frame: av.VideoFrame, pts_ns: int) -> Iterator[VideoPacket]:
+        """Encode one picture captured at `pts_ns`; yields what the encoder has ready."""
+        if self._base_ns is None:
+            self._base_ns = pts_ns
+        frame.pts = (pts_ns - self._base_ns) // 1000
+        frame.time_base = _MICROSECOND
+        for packet in self._context.encode(frame):
+            assert packet.pts is not None  # noqa: S101 - for the type checker
+            yield VideoPacket(bytes(packet), self._base_ns + packet.pts * 1000, packet.is_keyframe)

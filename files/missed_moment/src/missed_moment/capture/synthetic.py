@@ -1,0 +1,74 @@
+"""A camera without hardware: real time, real H.264, and a picture from which a program can read what it is."""
+
+import threading
+from datetime import datetime
+
+import av
+import numpy as np
+
+from missed_moment import clock
+from missed_moment.capture.camera import VideoSink
+from missed_moment.capture.encoder import SoftwareEncoder
+from missed_moment.capture.painting import GREY, WHITE, Luma, burn_number, draw_dial, draw_text
+from missed_moment.clock import NS
+from missed_moment.config import VideoSettings
+from missed_moment.packets import VideoFormat
+
+FLASH_FRAMES = 2
+"""Pictures that are all white at every whole second of CLOCK_MONOTONIC."""
+
+
+def paint(luma: Luma, number: int, pts_ns: int, fps: float) -> None:
+    """Paint the picture that is captured at `pts_ns`: clock, dial, frame number, or the flash."""
+    flash = pts_ns % NS < FLASH_FRAMES * NS / fps
+    luma[:] = WHITE if flash else GREY
+    if not flash:
+        height, width = luma.shape
+        now = datetime.now().astimezone()
+        digits = height // 8
+        draw_text(luma, f"{now:%H:%M:%S}.{now.microsecond // 1000:03}", height // 4, width // 12, digits)
+        draw_text(luma, str(number), height // 2, width // 12, digits)
+        draw_dial(luma, pts_ns / NS % 1, (height * 2 // 3, width * 3 // 4), height // 4)
+    burn_number(luma, number)
+
+
+class SyntheticCamera:
+    """Films a moving clock. Frame n is captured at start + n / fps, and painted with what it was captured at."""
+
+    name = "synthetic"
+
+    def __init__(self, video: VideoSettings) -> None:
+        self._format = VideoFormat(video.width, video.height, video.fps)
+        self._bitrate = round(video.bitrate_mbps * 1e6)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._next_number = 0  # goes on through restarts, so that no two pictures ever look alike
+
+    def start(self, sink: VideoSink) -> VideoFormat:
+        """Begin to film. Raises nothing."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._film, args=(sink,), name="camera", daemon=True)
+        self._thread.start()
+        return self._format
+
+    def stop(self) -> None:
+        """Stop filming."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _film(self, sink: VideoSink) -> None:
+        width, height, fps = self._format
+        encoder = SoftwareEncoder(self._format, self._bitrate)
+        planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
+        start_ns, taken = clock.monotonic_ns(), 0
+        while True:
+            pts_ns = start_ns + round(taken * NS / fps)
+            if self._stop.wait(max(0.0, (pts_ns - clock.monotonic_ns()) / NS)):
+                return
+            paint(planes[:height], self._next_number, pts_ns, fps)
+            for packet in encoder.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p"), pts_ns):
+                sink(packet)
+            taken += 1
+            self._next_number += 1

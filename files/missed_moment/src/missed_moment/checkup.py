@@ -1,0 +1,74 @@
+"""What `missed-moment check` looks at, and what it finds."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from missed_moment import config
+from missed_moment.clips.catalogue import Catalogue
+from missed_moment.clips.inspect import inspect_clip
+from missed_moment.durable import LocalDisk
+from missed_moment.errors import ClipError
+from missed_moment.export import sums
+from missed_moment.export.directory import Directory, opened
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    good: bool
+    text: str
+
+
+def checkup(paths: Iterable[Path], settings: Path, store: Path) -> list[Finding]:
+    """Look at `paths`, or, where there are none, at the settings and the whole store."""
+    findings = [finding for path in paths for finding in _path(path)]
+    return findings or [*_settings(settings), *_store(store)]
+
+
+def _path(path: Path) -> Iterator[Finding]:
+    if path.is_dir():
+        yield from _copies(path)
+    else:
+        yield _clip(path)
+
+
+def _settings(path: Path) -> Iterator[Finding]:
+    problems = config.load(path).problems
+    yield from (Finding(False, problem) for problem in problems)
+    if not problems:
+        yield Finding(True, f"{path}: " + ("all settings are good" if path.exists() else "not there, so all defaults"))
+
+
+def _store(root: Path) -> Iterator[Finding]:
+    moments = Catalogue(root, LocalDisk()).moments()
+    yield from (_clip(moment.clip) for moment in moments)
+    if not moments:
+        yield Finding(True, f"{root}: no moments")
+
+
+def _clip(path: Path) -> Finding:
+    try:
+        seen = inspect_clip(path)
+    except ClipError as error:
+        return Finding(False, str(error))
+    return Finding(True, f"{path}: {seen.duration_s:.1f} s, {seen.pictures} pictures, {seen.width}x{seen.height}")
+
+
+def _copies(path: Path) -> Iterator[Finding]:
+    with opened(path.parent, path.name) as directory:
+        known = sums.parse(directory.read(sums.NAME, sums.MAX_BYTES))
+        if not known:
+            yield Finding(False, f"{path}: no {sums.NAME} that could be compared")
+        for name, digest in sorted(known.items()):
+            yield _copy(directory, name, digest)
+
+
+def _copy(directory: Directory, name: str, digest: str) -> Finding:
+    path = directory.path / name
+    if directory.size(name) is None:
+        return Finding(False, f"{path}: is in {sums.NAME}, but not there")
+    if directory.digest(name) != digest:
+        return Finding(False, f"{path}: is not what was written")
+    return _clip(path)

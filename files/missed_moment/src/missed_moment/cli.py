@@ -1,0 +1,232 @@
+"""The command line: arguments in, one call, words and exit code out."""
+
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from missed_moment import __version__, demo
+from missed_moment.capture.choice import Kind
+from missed_moment.checkup import checkup
+from missed_moment.clips.catalogue import Catalogue
+from missed_moment.control import DEFAULT_SOCKET, NoRecorderError, ask
+from missed_moment.durable import LocalDisk
+from missed_moment.errors import ClipError, MissedMomentError
+from missed_moment.export.handover import FOLDER
+from missed_moment.services import program
+from missed_moment.services.exporter import export
+from missed_moment.services.status import Status
+
+DEFAULT_CONFIG = Path("/boot/firmware/missed-moment.toml")
+DEFAULT_STORE = Path("/data/clips")
+
+EXIT_FAILED, EXIT_USAGE, EXIT_NO_RECORDER = 1, 2, 3
+
+_EPILOG = """Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 3 no recorder answers."""
+
+_store = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_STORE,
+    show_default=True,
+    help="Directory that holds the kept moments.",
+)
+_config = click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_CONFIG,
+    show_default=True,
+    help="Settings. A file that is missing, or wrong, means defaults.",
+)
+_socket = click.option(
+    "--socket",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_SOCKET,
+    show_default=True,
+    help="Where the recorder listens.",
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+
+
+@click.group(epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="missed-moment")
+def cli() -> None:
+    """A camera that keeps the last minute in RAM, and on disk only what you ask for.
+
+    The recorder films from the moment it runs and forgets everything after a minute. A press (the button, or
+    `missed-moment press`) keeps that minute and the next few seconds. `missed-moment export` copies kept moments
+    onto a stick or into any directory, and proves the copies.
+    """
+    logging.basicConfig(level=os.environ.get("LOG_LEVEL", "INFO"), format="%(message)s", stream=sys.stderr)
+
+
+@cli.command(epilog=_EPILOG)
+@_config
+@_store
+@_socket
+@click.option(
+    "--camera",
+    type=click.Choice(["auto", "picamera2", "webcam", "synthetic"]),
+    default="auto",
+    show_default=True,
+    help="`auto` takes the board's camera where there is one, else a webcam; `synthetic` needs no hardware.",
+)
+def run(config: Path, store: Path, socket: Path, camera: Kind) -> None:
+    """Record, until SIGTERM or Ctrl-C. What was pressed for is finished first."""
+    if not program.run(program.Places(config, store, socket), camera):
+        raise MissedMomentError(f"the disk of {store} did not take everything in time; the next start finishes it")
+
+
+@cli.command(epilog=_EPILOG)
+@_socket
+def press(socket: Path) -> None:
+    """Keep the last minute, as the button does."""
+    ask(socket, "press")
+    click.echo("kept, as soon as the disk has it: see `missed-moment status`")
+
+
+@cli.command(epilog=_EPILOG)
+@_socket
+def forget(socket: Path) -> None:
+    """Wipe the last minute, as holding the button does. Kept moments stay."""
+    ask(socket, "forget")
+    click.echo("the last minute is gone")
+
+
+@cli.command(epilog=_EPILOG)
+@_socket
+@_json
+def status(socket: Path, as_json: bool) -> None:
+    """Tell what the recorder does: ring, frames, moments, faults, versions."""
+    answer = Status.model_validate(ask(socket, "status"))
+    if as_json:
+        click.echo(answer.model_dump_json(indent=2))
+        return
+    table = Table(show_header=False, box=None)
+    table.add_row("state", f"{answer.state} (LED: {answer.led})")
+    table.add_row("camera", f"{answer.camera}, {answer.video}")
+    table.add_row("ring", f"{answer.ring.seconds:.1f} s, {answer.ring.bytes / 1e6:.1f} MB")
+    table.add_row("frames", f"{answer.frames.seen} seen, {answer.frames.lost} lost")
+    table.add_row("moments", f"{answer.store.moments} stored, {answer.store.not_exported} on no stick yet")
+    table.add_row("room", f"{answer.store.free_bytes / 1e9:.2f} GB free")
+    for fault, message in answer.faults.items():
+        table.add_row(f"[red]{fault}[/red]", message)
+    table.add_row("versions", ", ".join(f"{name} {version}" for name, version in answer.versions.items()))
+    Console().print(table)
+
+
+@cli.command(epilog=_EPILOG)
+@_store
+@_json
+def clips(store: Path, as_json: bool) -> None:
+    """List the moments in the store, oldest first."""
+    moments = Catalogue(store, LocalDisk()).moments()
+    rows = []
+    for moment in moments:
+        try:
+            info = moment.info()
+        except ClipError:
+            info = None
+        rows.append(
+            {
+                "sequence": moment.sequence,
+                "start": info.start.isoformat(timespec="seconds") if info else None,
+                "clock_certain": bool(info and info.clock_certain),
+                "duration_s": info.duration_s if info else None,
+                "bytes": moment.size,
+                "exported": moment.exported is not None,
+                "recovered": bool(info and info.recovered),
+                "clip": str(moment.clip),
+            }
+        )
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    table = Table("moment", "start (UTC)", "length", "size", "on a stick", "clip", box=None)
+    for row in rows:
+        start = f"{row['start'] or '?'}".removesuffix("+00:00") + (
+            "" if row["clock_certain"] else " (clock not certain)"
+        )
+        length = f"{row['duration_s'] or 0:.0f} s" + (" (recovered)" if row["recovered"] else "")
+        size = f"{moments[rows.index(row)].size / 1e6:.1f} MB"
+        table.add_row(str(row["sequence"]), start, length, size, "yes" if row["exported"] else "no", str(row["clip"]))
+    Console(soft_wrap=True).print(table)
+
+
+@cli.command("export", epilog=_EPILOG)
+@click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_store
+@_socket
+def export_command(directory: Path, store: Path, socket: Path) -> None:
+    """Copy to DIRECTORY/missed-moment what it lacks, and verify each copy.
+
+    A running recorder shows on its LED how far it is; none needs to run.
+    """
+    report = export(Catalogue(store, LocalDisk()), directory, socket)
+    click.echo(
+        f"{len(report.copied)} copied and verified ({report.size / 1e6:.1f} MB), "
+        f"{report.already_there} were there already: {directory / FOLDER}"
+    )
+    if report.failed:
+        raise MissedMomentError("not copied: " + "; ".join(report.failed))
+
+
+@cli.command(epilog=_EPILOG)
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True))
+@_config
+@_store
+def check(paths: tuple[Path, ...], config: Path, store: Path) -> None:
+    """Check PATHS: clips are decoded from beginning to end, directories by their SHA256SUMS.
+
+    Without PATHS: the settings, and every moment in the store.
+    """
+    findings = checkup(paths, config, store)
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.text}")
+    bad = sum(not finding.good for finding in findings)
+    if bad:
+        raise MissedMomentError(f"{bad} of {len(findings)} are bad")
+
+
+@cli.command("demo", epilog=_EPILOG)
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("demo"),
+    show_default=True,
+    help="Where clips and the stick's folder land.",
+)
+def demo_command(directory: Path) -> None:
+    """Try it without hardware: a synthetic camera, the terminal as LED and button.
+
+    Without a terminal, one moment is made, exported and checked without anyone's help.
+    """
+    if sys.stdin.isatty() and sys.stdout.isatty():
+        demo.by_hand(directory)
+    else:
+        demo.by_itself(directory)
+
+
+def main() -> None:
+    """Run the command line; every error that is ours becomes one line and an exit code."""
+    try:
+        cli(standalone_mode=False)
+    except NoRecorderError as error:
+        _fail(str(error), EXIT_NO_RECORDER)
+    except MissedMomentError as error:
+        _fail(str(error), EXIT_FAILED)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(EXIT_USAGE)
+    except click.Abort:
+        _fail("interrupted", EXIT_FAILED)
+
+
+def _fail(message: str, code: int) -> None:
+    click.echo(f"missed-moment: {message}", err=True)
+    sys.exit(code)

@@ -1,0 +1,192 @@
+"""The clip store: which moments there are, and the few steps by which one appears, is marked and goes."""
+
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from missed_moment.clips import names
+from missed_moment.durable import Disk, move_directory, replace_file
+from missed_moment.errors import ClipError, StoreError
+
+log = logging.getLogger(__name__)
+
+
+class _Record(BaseModel):
+    """A small JSON file in a moment's directory; what a later version adds to it is not an error."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+
+class Gap(_Record):
+    """A stretch of a clip for which the camera delivered nothing; seconds from the clip's start."""
+
+    at_s: float
+    length_s: float
+
+
+class MomentInfo(_Record):
+    """`moment.json`: what is known of a moment besides its pictures. Times in ns are CLOCK_MONOTONIC of `boot_id`."""
+
+    sequence: int
+    device: str
+    version: str
+    boot_id: str
+    start_ns: int
+    presses_ns: tuple[int, ...]
+    start: datetime
+    clock_certain: bool
+    duration_s: float
+    pictures: int
+    width: int
+    height: int
+    gaps: tuple[Gap, ...] = ()
+    recovered: bool = False
+    temperature_c: float | None = None
+    throttled: int | None = None
+
+
+class ExportRecord(_Record):
+    """`exported.json`: the verified copy that exists of a moment elsewhere."""
+
+    sha256: str
+    size: int
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Moment:
+    """A moment in the store; `size` in bytes is that of its clip."""
+
+    path: Path
+    sequence: int
+    size: int
+    exported: ExportRecord | None
+
+    @property
+    def clip(self) -> Path:
+        """The video file."""
+        return self.path / names.CLIP
+
+    def info(self) -> MomentInfo:
+        """Read what is known of it. Raises ClipError where `moment.json` is missing or not readable."""
+        try:
+            return MomentInfo.model_validate_json((self.path / names.INFO).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise ClipError(f"{self.path / names.INFO} cannot be used ({error}); its clip is not affected") from error
+
+    def file_name(self) -> str:
+        """What its clip is called outside the store, where people see it."""
+        try:
+            info = self.info()
+        except ClipError:
+            return names.file_name(self.sequence, None)
+        return names.file_name(self.sequence, info.start if info.clock_certain else None)
+
+
+class Catalogue:
+    """The moments below `root`. Knows names and records, and nothing of video."""
+
+    def __init__(self, root: Path, disk: Disk) -> None:
+        self.root = root
+        self.disk = disk
+        self.incoming = root / names.INCOMING
+
+    def prepare(self) -> None:
+        """Create the store where it is not there yet. Raises StoreError."""
+        try:
+            self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+            if not self.incoming.is_dir():
+                self.disk.mkdir(self.incoming)
+                self.disk.sync_directory(self.root)
+        except OSError as error:
+            raise StoreError(
+                f"the clip store {self.root} cannot be used ({error.strerror}): is its disk mounted, and "
+                "is it owned by the user that the recorder runs as?"
+            ) from error
+
+    def moments(self) -> list[Moment]:
+        """List all moments, oldest first. What is no moment's directory is passed over."""
+        found = []
+        for path in self._directories(self.root):
+            sequence = names.sequence_of(path.name)
+            if sequence is None:
+                continue
+            try:
+                size = (path / names.CLIP).stat().st_size
+            except OSError:  # no clip in it, or deleted since it was listed
+                continue
+            found.append(Moment(path, sequence, size, _export_record(path)))
+        return sorted(found, key=lambda moment: moment.sequence)
+
+    def leftovers(self) -> list[Path]:
+        """List what was being written when something went wrong, oldest first."""
+        return sorted(self._directories(self.incoming))
+
+    def begin(self) -> tuple[int, Path]:
+        """Give out the next sequence number, and a directory for the moment that gets it."""
+        used = [names.sequence_of(path.name) for path in (*self._directories(self.root), *self.leftovers())]
+        sequence = max([self._last_deleted(), *(number for number in used if number is not None)]) + 1
+        path = self.incoming / names.directory_name(sequence)
+        self.disk.mkdir(path)
+        return sequence, path
+
+    def sync(self, incoming: Path) -> None:
+        """Return when the names of a moment that is being written are durable: that of its files, and its own."""
+        self.disk.sync_directory(incoming)
+        self.disk.sync_directory(self.incoming)
+
+    def publish(self, incoming: Path) -> Moment:
+        """Make a whole moment visible, by one rename; its files must be synced."""
+        self.disk.sync_directory(incoming)
+        path = self.root / incoming.name
+        move_directory(self.disk, incoming, path)
+        sequence = names.sequence_of(path.name)
+        assert sequence is not None  # noqa: S101 - `begin` named it
+        return Moment(path, sequence, (path / names.CLIP).stat().st_size, None)
+
+    def discard(self, incoming: Path) -> None:
+        """Remove what never became a moment."""
+        self.disk.remove(incoming)
+
+    def remove(self, moment: Moment) -> None:
+        """Delete a moment: it is out of sight at once and whole until then, also if the power goes now."""
+        if moment.sequence > self._last_deleted():
+            replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{moment.sequence}\n".encode())
+        grave = self.incoming / f"removed-{moment.path.name}"
+        move_directory(self.disk, moment.path, grave)
+        self.disk.remove(grave)
+
+    def mark_exported(self, moment: Moment, sha256: str) -> None:
+        """Note durably that a verified copy of `moment` is elsewhere."""
+        record = ExportRecord(sha256=sha256, size=moment.size, at=datetime.now(UTC))
+        replace_file(self.disk, moment.path / names.EXPORTED, record.model_dump_json(indent=1).encode())
+
+    def write_info(self, incoming: Path, info: MomentInfo) -> None:
+        """Write `moment.json`, durably."""
+        replace_file(self.disk, incoming / names.INFO, info.model_dump_json(indent=1).encode())
+
+    def _last_deleted(self) -> int:
+        try:
+            return int((self.root / names.LAST_SEQUENCE).read_text())
+        except (OSError, ValueError):
+            return 0
+
+    @staticmethod
+    def _directories(parent: Path) -> list[Path]:
+        try:
+            return [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
+        except FileNotFoundError:
+            return []
+
+
+def _export_record(path: Path) -> ExportRecord | None:
+    try:
+        return ExportRecord.model_validate_json((path / names.EXPORTED).read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        log.warning("%s cannot be used (%s): the moment counts as not exported", path / names.EXPORTED, error)
+        return None

@@ -1,0 +1,72 @@
+"""Looking at a finished clip as a player does: everything that a decoder needs must be in its `avcC`."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import av
+from av.error import FFmpegError
+
+from missed_moment.clips.h264 import PPS, SPS
+from missed_moment.errors import ClipError
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What a clip holds; `times_s` are those of its pictures, from 0."""
+
+    times_s: tuple[float, ...]
+    width: int
+    height: int
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures were decoded."""
+        return len(self.times_s)
+
+    @property
+    def duration_s(self) -> float:
+        """From the first picture to the last."""
+        return self.times_s[-1] - self.times_s[0]
+
+
+def inspect_clip(path: Path, look: Callable[[av.VideoFrame], None] = lambda _: None) -> Inspection:
+    """Decode every picture of a clip, from `avcC` alone; `look` is shown each.
+
+    Parameter sets inside the stream are taken out before decoding, so that a clip which only decodes with
+    them does not pass. Raises ClipError where anything is missing, damaged or out of order.
+    """
+    times: list[float] = []
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            expected = stream.frames
+            decoder = stream.codec_context
+            decoder.options = {"err_detect": "explode"}
+            for packet in container.demux(stream):
+                bare = av.Packet(_without_parameter_sets(bytes(packet))) if packet.size else None
+                if bare is not None:
+                    bare.pts, bare.dts, bare.time_base = packet.pts, packet.dts, packet.time_base
+                for frame in decoder.decode(bare):
+                    times.append(frame.time or 0.0)
+                    look(frame)
+            width, height = decoder.width, decoder.height
+    except (FFmpegError, IndexError, OSError) as error:
+        raise ClipError(f"{path} cannot be decoded from beginning to end ({error})") from error
+    if not times or len(times) != expected:
+        raise ClipError(f"{path} announces {expected} pictures, but {len(times)} of them can be decoded")
+    if any(after <= before for before, after in itertools.pairwise(times)):
+        raise ClipError(f"{path} has pictures that are out of order")
+    return Inspection(tuple(times), width, height)
+
+
+def _without_parameter_sets(sample: bytes) -> bytes:
+    """Drop SPS and PPS from one MP4 sample (4-byte lengths)."""
+    kept, position = [], 0
+    while position + 4 < len(sample):
+        end = position + 4 + int.from_bytes(sample[position : position + 4], "big")
+        if sample[position + 4] & 0x1F not in {SPS, PPS}:
+            kept.append(sample[position:end])
+        position = end
+    return b"".join(kept)

@@ -1,0 +1,41 @@
+"""Where things lie in the clip store, and what they are called.
+
+clips/                     the store
+  .incoming/moment-000042/ being written; never shown to anyone
+  .last-sequence           the highest number ever given to a moment that was deleted
+  moment-000042/           a moment, whole from the instant it has this name
+    clip.mp4  moment.json  thumbnail.jpg
+    exported.json          there once a verified copy of it is elsewhere
+"""
+
+import re
+from datetime import datetime
+
+INCOMING = ".incoming"
+LAST_SEQUENCE = ".last-sequence"
+CLIP = "clip.mp4"
+INFO = "moment.json"
+THUMBNAIL = "thumbnail.jpg"
+EXPORTED = "exported.json"
+
+_MOMENT = re.compile(r"moment-(\d{6,})")
+
+
+def directory_name(sequence: int) -> str:
+    """Name a moment's directory; sorts by sequence."""
+    return f"moment-{sequence:06d}"
+
+
+def sequence_of(name: str) -> int | None:
+    """Return the sequence that a directory's name carries, None where it is no moment's."""
+    match = _MOMENT.fullmatch(name)
+    return int(match[1]) if match else None
+
+
+def file_name(sequence: int, at: datetime | None) -> str:
+    """Name a clip where people see it: dated where the date is certain, and sorted by date then.
+
+    Only characters that FAT takes (no colon), no spaces for shells, no letter case to clash.
+    """
+    name = directory_name(sequence)
+    return f"{at:%Y-%m-%d_%H-%M-%S}_{name}.mp4" if at else f"{name}.mp4"

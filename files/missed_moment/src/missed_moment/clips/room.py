@@ -1,0 +1,61 @@
+"""Room for the next moment: assured before a save, and never by deleting what exists nowhere else.
+
+Exported moments leave first, oldest first. One that no stick has is deleted only if the owner chose
+`when_full = "oldest"`.
+"""
+
+import logging
+from collections.abc import Sequence
+from typing import Literal
+
+from missed_moment.clips.catalogue import Catalogue, Moment
+from missed_moment.errors import StoreFullError
+
+log = logging.getLogger(__name__)
+
+RESERVE = 16 * 1024 * 1024
+"""Bytes that always stay free: directories, records, and the file system's own book-keeping."""
+
+
+def to_leave(moments: Sequence[Moment], missing: int, when_full: Literal["stop", "oldest"]) -> list[Moment]:
+    """Choose the moments that leave so that `missing` bytes become free. Pure; oldest first in `moments`.
+
+    Raises StoreFullError where that is not to be had; then none should be deleted.
+    """
+    candidates = [moment for moment in moments if moment.exported]
+    if when_full == "oldest":
+        candidates += [moment for moment in moments if not moment.exported]
+    leaving = []
+    for moment in candidates:
+        if missing <= 0:
+            break
+        leaving.append(moment)
+        missing -= moment.size
+    if missing > 0:
+        raise StoreFullError(
+            f"no room for another moment: {missing / 1e6:.0f} MB are missing and "
+            f"{sum(not moment.exported for moment in moments)} moments are on no stick yet. Plug in a USB stick"
+        )
+    return leaving
+
+
+class Room:
+    """Keeps room in a store."""
+
+    def __init__(self, catalogue: Catalogue, when_full: Literal["stop", "oldest"]) -> None:
+        self._catalogue = catalogue
+        self._when_full = when_full
+
+    def assure(self, size: int) -> None:
+        """Make sure that `size` bytes can be written. Raises StoreFullError, OSError as the disk does."""
+        for moment in self._leaving(size):
+            log.warning("deleting %s to make room%s", moment.path.name, "" if moment.exported else ", never exported")
+            self._catalogue.remove(moment)
+
+    def check(self, size: int) -> None:
+        """Raise StoreFullError if `assure(size)` would. Deletes nothing."""
+        self._leaving(size)
+
+    def _leaving(self, size: int) -> list[Moment]:
+        missing = size + RESERVE - self._catalogue.disk.free(self._catalogue.root)
+        return to_leave(self._catalogue.moments(), missing, self._when_full) if missing > 0 else []

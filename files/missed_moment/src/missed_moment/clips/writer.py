@@ -1,0 +1,209 @@
+"""From a take to a moment on disk.
+
+The history goes out first, as fast as the disk takes it, and is synced: now it is kept, whatever happens next.
+What is captured after the press follows, a fragment at a time. Then the file is finished, described, and
+becomes visible by one rename.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from missed_moment import __version__, clock
+from missed_moment.clips import names, thumbnail
+from missed_moment.clips.catalogue import Catalogue, Moment, MomentInfo
+from missed_moment.clips.growing import GrowingClip, gops
+from missed_moment.clips.room import Room
+from missed_moment.durable import replace_file
+from missed_moment.errors import ClipError, MissedMomentError, StoreError
+from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.ring import Take
+
+log = logging.getLogger(__name__)
+
+FRAGMENT_NS = clock.NS
+"""Length of a fragment after the press, each synced: so much of a growing moment is at risk at most."""
+
+
+class Board(Protocol):
+    """What the computer can tell of itself; None where it cannot."""
+
+    def temperature_c(self) -> float | None:
+        """Temperature of the processor, in degrees Celsius."""
+
+    def throttled(self) -> int | None:
+        """Raspberry Pi firmware's bits for under-voltage and throttling."""
+
+
+@dataclass(frozen=True)
+class Label:
+    """What every moment of this device carries: the device's name, and how its camera is mounted."""
+
+    device: str
+    rotation: int = 0
+
+
+@dataclass(eq=False)
+class Order:
+    """One moment to be written.
+
+    The recorder may add `presses` until the take has ended, and set `withdrawn` at any time; the writer tells
+    how far it is: `sequence` once it has one, `kept` once the history is durable, and since when it has been
+    waiting for the disk in `disk_since_ns`.
+    """
+
+    take: Take
+    video: VideoFormat
+    presses: tuple[int, ...]
+    room: int
+    withdrawn: bool = False
+    sequence: int | None = None
+    kept: bool = False
+    disk_since_ns: int | None = None
+
+    @contextmanager
+    def on_disk(self) -> Iterator[None]:
+        """Mark that the disk is being waited for."""
+        self.disk_since_ns = clock.monotonic_ns()
+        try:
+            yield
+        finally:
+            self.disk_since_ns = None
+
+
+class MomentWriter:
+    """Writes orders into a store, one after the other, in the thread that calls it."""
+
+    def __init__(self, catalogue: Catalogue, room: Room, board: Board, label: Label) -> None:
+        self._catalogue = catalogue
+        self._room = room
+        self._board = board
+        self.label = label
+
+    def write(self, order: Order, on_kept: Callable[[Order], None]) -> Moment | None:
+        """Write one moment, calling `on_kept` as soon as its history is durable.
+
+        Returns None where the order was withdrawn, or ended before there was a picture. Raises StoreError when
+        the disk fails, BitstreamError where the camera sent what no clip can be made of. If the moment was not
+        kept yet, nothing is left of it then; if it was, what was kept is finished and visible, or (where not
+        even that can be written) lies in the store and is finished at the next start.
+        """
+        batches = _batches(order.take)
+        history = next(batches, None)  # waits where there is no history: just after start, or after "forget"
+        if history is None or order.withdrawn:
+            return None
+        incoming = None
+        try:
+            with order.on_disk():
+                self._catalogue.prepare()
+                self._room.assure(order.room)
+                order.sequence, incoming = self._catalogue.begin()
+            return self._write(order, incoming, history, batches, on_kept)
+        except MissedMomentError:
+            self._clear_up(order, incoming)
+            raise
+        except OSError as error:
+            self._clear_up(order, incoming)
+            what = f"moment {order.sequence}" if order.sequence else "a moment"
+            raise StoreError(
+                f"{what} {'ends early' if order.kept else 'could not be kept'} ({error.strerror}): "
+                f"see that the disk of {self._catalogue.root} is sound and has room"
+            ) from error
+
+    def _write(
+        self,
+        order: Order,
+        incoming: Path,
+        history: list[VideoPacket],
+        batches: Iterator[list[VideoPacket]],
+        on_kept: Callable[[Order], None],
+    ) -> Moment | None:
+        picture = next(packet.data for packet in reversed(history) if packet.keyframe)
+        disk, path = self._catalogue.disk, incoming / names.CLIP
+        with closing(GrowingClip(disk, path, history[0], order.video, self.label.rotation)) as clip:
+            _append(clip, history, order)
+            with order.on_disk():
+                self._catalogue.sync(incoming)
+            order.kept = True
+            on_kept(order)
+            del history
+            trouble = None
+            try:
+                # Should the power go before the end, this is what recovery finds besides the clip.
+                self._catalogue.write_info(incoming, self._describe(clip, order))
+                for batch in batches:
+                    _append(clip, batch, order)
+            except (OSError, ClipError) as error:
+                trouble = error  # what was kept is finished all the same
+            if order.withdrawn:
+                self._catalogue.discard(incoming)
+                return None
+            with order.on_disk():
+                info = self._describe(clip, order)
+                self._catalogue.write_info(incoming, info)
+                self._add_thumbnail(incoming, picture)
+                clip.finish(int(info.start.timestamp()) if info.clock_certain else 0)
+                moment = self._catalogue.publish(incoming)
+        if trouble is not None:
+            raise trouble
+        return moment
+
+    def _describe(self, clip: GrowingClip, order: Order) -> MomentInfo:
+        start = clock.wall_time(clip.base_ns)
+        assert order.sequence is not None  # noqa: S101 - given before the clip was created
+        return MomentInfo(
+            sequence=order.sequence,
+            device=self.label.device,
+            version=__version__,
+            boot_id=clock.boot_id(),
+            start_ns=clip.base_ns,
+            presses_ns=order.presses,
+            start=start.at,
+            clock_certain=start.certain,
+            temperature_c=self._board.temperature_c(),
+            throttled=self._board.throttled(),
+            **clip.facts(),
+        )
+
+    def _add_thumbnail(self, incoming: Path, keyframe: bytes) -> None:
+        try:
+            replace_file(self._catalogue.disk, incoming / names.THUMBNAIL, thumbnail.from_keyframe(keyframe))
+        except ClipError as error:
+            log.warning("%s has no thumbnail: %s", incoming.name, error)
+
+    def _clear_up(self, order: Order, incoming: Path | None) -> None:
+        """Remove what was not kept. Where even that fails, the next start does it."""
+        if incoming is None or order.kept:
+            return
+        try:
+            self._catalogue.discard(incoming)
+        except OSError as error:
+            log.warning("%s could not be removed (%s); it is looked at again at the next start", incoming, error)
+
+
+def _append(clip: GrowingClip, batch: list[VideoPacket], order: Order) -> None:
+    for gop in gops(batch):
+        with order.on_disk():
+            clip.append(gop)
+    with order.on_disk():
+        clip.sync()
+
+
+def _batches(take: Take) -> Iterator[list[VideoPacket]]:
+    """Yield the history in one piece, then what is captured from then on, in pieces of a fragment each."""
+    if take.history:
+        yield take.history
+        take.forget_history()
+    batch: list[VideoPacket] = []
+    for packet in take.live():
+        if not isinstance(packet, VideoPacket):
+            continue
+        if batch and (packet.keyframe or packet.pts_ns - batch[0].pts_ns >= FRAGMENT_NS):
+            yield batch
+            batch = []
+        batch.append(packet)
+    if batch:
+        yield batch

@@ -1,0 +1,143 @@
+"""The control socket: the recorder's one ear besides the button.
+
+One request a connection: a line of JSON each way. Who may ask is decided by the kernel's word on who is asking
+(SO_PEERCRED): root, the recorder's own user, and members of the operator group.
+"""
+
+import grp
+import json
+import logging
+import os
+import pwd
+import socket
+import socketserver
+import struct
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from missed_moment.errors import ControlError, MissedMomentError
+
+log = logging.getLogger(__name__)
+
+DEFAULT_SOCKET = Path("/run/missed-moment/control.sock")
+OPERATOR_GROUP = "missed-moment"
+
+_MAX_REQUEST = 64 * 1024
+_PATIENCE_S = 5.0
+
+Command = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+"""Takes the request, returns the answer; a MissedMomentError becomes the answer's `error`."""
+
+
+class ControlServer:
+    """Answers on a Unix socket, in threads of its own."""
+
+    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+        self._path = path
+        self._commands = commands
+        self._server: _Server | None = None
+
+    def start(self) -> None:
+        """Listen. Raises ControlError where the socket cannot be made, or another recorder listens on it."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._remove_stale()
+            self._server = _Server(str(self._path), _Handler)
+            self._path.chmod(0o660)  # who may connect; who may ask is checked at each request
+        except OSError as error:
+            raise ControlError(f"{self._path} cannot be listened on ({error}): does a recorder run already?") from error
+        self._server.commands = self._commands
+        threading.Thread(target=self._server.serve_forever, name="control", daemon=True).start()
+
+    def stop(self) -> None:
+        """Stop listening and remove the socket."""
+        if self._server is not None:
+            self._server.shutdown()
+            self._server.server_close()
+            self._path.unlink(missing_ok=True)
+
+    def _remove_stale(self) -> None:
+        """Remove what a recorder that was killed left behind; one that answers keeps its socket."""
+        if not self._path.is_socket():
+            return
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(_PATIENCE_S)
+            try:
+                probe.connect(str(self._path))
+            except ConnectionRefusedError:
+                self._path.unlink()
+
+
+class _Server(socketserver.ThreadingUnixStreamServer):
+    daemon_threads = True
+    commands: Mapping[str, Command] = {}
+
+
+class _Handler(socketserver.StreamRequestHandler):
+    timeout = _PATIENCE_S
+    server: _Server
+
+    def handle(self) -> None:
+        try:
+            answer = self._answer()
+        except MissedMomentError as error:
+            answer = {"error": str(error)}
+        except OSError as error:  # the peer went away, or said nothing
+            log.info("a control connection ended early (%s)", error)
+            return
+        self.wfile.write(json.dumps(answer).encode() + b"\n")
+
+    def _answer(self) -> Mapping[str, Any]:
+        uid = _peer_uid(self.connection)
+        if uid is not None and not _may_ask(uid):
+            raise ControlError(f"user {uid} may not ask: become root, or a member of the group {OPERATOR_GROUP}")
+        try:
+            request = json.loads(self.rfile.readline(_MAX_REQUEST))
+            command = self.server.commands[request["command"]]
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
+            raise ControlError(f"not a request; what there is: {', '.join(self.server.commands)}") from error
+        return command(request)
+
+
+def ask(path: Path, command: str, **more: Any) -> dict[str, Any]:
+    """Send one command to the recorder and return its answer.
+
+    Raises ControlError where none listens, or it would not do it.
+    """
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_PATIENCE_S)
+            connection.connect(str(path))
+            connection.sendall(json.dumps({"command": command, **more}).encode() + b"\n")
+            with connection.makefile("rb") as lines:
+                answer: dict[str, Any] = json.loads(lines.readline())
+    except (OSError, ValueError) as error:
+        raise NoRecorderError(f"no recorder answers on {path} ({error}): is it running, and may you ask it?") from error
+    if "error" in answer:
+        raise ControlError(answer["error"])
+    return answer
+
+
+class NoRecorderError(ControlError):
+    """Nobody listens on the control socket."""
+
+
+def _peer_uid(connection: socket.socket) -> int | None:
+    """Return who is asking; None where the system does not tell (not Linux) and the socket's mode must do."""
+    if not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
+
+
+def _may_ask(uid: int) -> bool:
+    if uid in {0, os.getuid()}:
+        return True
+    try:
+        user = pwd.getpwuid(uid)
+        group = grp.getgrnam(OPERATOR_GROUP)
+    except KeyError:
+        return False
+    return group.gr_gid in os.getgrouplist(user.pw_name, user.pw_gid)

@@ -1,0 +1,41 @@
+"""Every error that this package raises on purpose.
+
+A message says what happened, to what, and what to do about it: it is read by the owner of a box with one
+LED, through `missed-moment status` or the journal.
+"""
+
+
+class MissedMomentError(Exception):
+    """Root of all errors raised here."""
+
+
+class CameraError(MissedMomentError, OSError):
+    """A camera is missing, busy or stopped delivering frames."""
+
+
+class StoreError(MissedMomentError, OSError):
+    """The clip store could not be read or written."""
+
+
+class StoreFullError(StoreError):
+    """There is no room for another moment, and nothing may be deleted to make some."""
+
+
+class ClipError(MissedMomentError, ValueError):
+    """A file is not a clip that can be read, or holds nothing that can be shown."""
+
+
+class ExportError(MissedMomentError, OSError):
+    """A moment could not be copied to where it was asked for, or the copy is not the same."""
+
+
+class ControlError(MissedMomentError, OSError):
+    """The recorder could not be asked, or would not do what it was asked."""
+
+
+class BitstreamError(MissedMomentError, ValueError):
+    """The camera's H.264 does not hold what a decoder needs."""
+
+
+class PanelError(MissedMomentError, OSError):
+    """Button or LED cannot be used."""

@@ -1,0 +1,1 @@
+"""Handing moments over: onto a stick, or into any directory."""

@@ -1,0 +1,79 @@
+"""The panel on the board's header, through gpiozero: a button, an optional switch, an LED."""
+
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from gpiozero import PWMLED, Button, DigitalInputDevice
+from gpiozero.exc import GPIOZeroError
+from gpiozero.pins import Factory
+
+from missed_moment import clock
+from missed_moment.clock import NS
+from missed_moment.config import ButtonSettings, LedSettings
+from missed_moment.errors import PanelError
+from missed_moment.panel.touch import Touch, TouchGrammar
+
+
+class BoardPanel:
+    """Reads the button and the switch, and is a lamp. Touches are reported from a thread of its own."""
+
+    def __init__(
+        self,
+        button: ButtonSettings,
+        led: LedSettings,
+        on_touch: Callable[[Touch], None],
+        on_switch: Callable[[bool], None],
+        factory: Factory | None = None,
+    ) -> None:
+        """Claim the pins; `on_switch(closed)` is called with the switch's position now, and when it changes.
+
+        Raises PanelError where the pins are not to be had.
+        """
+        self._grammar = TouchGrammar(button.lockout_ms)
+        self._on_touch = on_touch
+        self._edges: SimpleQueue[tuple[int, bool] | None] = SimpleQueue()
+        try:
+            self._led = PWMLED(led.pin, pin_factory=factory)
+            self._button = Button(button.pin, pull_up=button.active_low, pin_factory=factory)
+            self._switch = None
+            if button.switch_pin is not None:
+                self._switch = DigitalInputDevice(button.switch_pin, pull_up=True, pin_factory=factory)
+        except (GPIOZeroError, OSError) as error:
+            raise PanelError(f"button and LED cannot be used ({error}): the recorder goes on without them") from error
+        self._button.when_pressed = lambda: self._edges.put((clock.monotonic_ns(), True))
+        self._button.when_released = lambda: self._edges.put((clock.monotonic_ns(), False))
+        if self._switch is not None:
+            self._switch.when_activated = lambda: on_switch(True)
+            self._switch.when_deactivated = lambda: on_switch(False)
+            on_switch(bool(self._switch.is_active))
+        self._thread = threading.Thread(target=self._listen, name="button", daemon=True)
+        self._thread.start()
+
+    def shine(self, level: float) -> None:
+        """Shine at `level`, from 0 (dark) to 1."""
+        self._led.value = level
+
+    def close(self) -> None:
+        """Stop listening and let go of the pins."""
+        self._button.close()
+        self._edges.put(None)
+        self._thread.join()
+        self._led.close()
+        if self._switch is not None:
+            self._switch.close()
+
+    def _listen(self) -> None:
+        while True:
+            deadline_ns = self._grammar.deadline_ns()
+            wait_s = None if deadline_ns is None else max(0.0, (deadline_ns - clock.monotonic_ns()) / NS)
+            try:
+                edge = self._edges.get(timeout=wait_s)
+            except Empty:
+                touches = self._grammar.tick(clock.monotonic_ns())
+            else:
+                if edge is None:
+                    return
+                touches = self._grammar.edge(*edge)
+            for touch in touches:
+                self._on_touch(touch)

@@ -1,0 +1,71 @@
+"""The LED language, as data: what each signal looks like, and which one is shown.
+
+A step is (brightness from 0 to 1, seconds). One plain LED on a digital pin is enough: a brightness between 0 and
+1 only makes breathing look better where the pin can do it.
+"""
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Literal
+
+from missed_moment.health import Fault
+
+Step = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Signal:
+    """One thing the LED says. `steps` are repeated, unless the signal says something that happened once."""
+
+    name: str
+    steps: tuple[Step, ...]
+    once: bool = False
+
+
+def _blinks(count: int, on_s: float, off_s: float, pause_s: float = 0.0) -> tuple[Step, ...]:
+    blinks = ((1.0, on_s), (0.0, off_s)) * count
+    return (*blinks, (0.0, pause_s)) if pause_s else blinks
+
+
+_BREATH = tuple((math.sin(math.pi * step / 20) ** 2, 0.1) for step in range(20))
+
+OFF = Signal("off", ((0.0, 1.0),))
+FILLING = Signal("filling", _BREATH)
+RECORDING = Signal("recording", ((1.0, 0.08), (0.0, 1.92)))
+SAVING = Signal("saving", ((1.0, 1.0),))
+KEPT = Signal("kept", _blinks(3, 0.12, 0.12, 0.4), once=True)
+COPYING = Signal("copying", _blinks(1, 0.1, 0.1))
+STICK_DONE = Signal("stick done", ((1.0, 1.0),))
+FORGOTTEN = Signal("forgotten", _blinks(2, 1.0, 0.4, 0.4), once=True)
+FAULTS = {fault: Signal(f"fault {fault.value}", _blinks(fault.value, 0.25, 0.25, 1.5)) for fault in Fault}
+
+
+class Stick(Enum):
+    """How far a stick is."""
+
+    NONE = "none"
+    COPYING = "copying"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Situation:
+    """All that the choice of a signal depends on."""
+
+    camera: Literal["off", "filling", "recording"]
+    saving: bool = False
+    stick: Stick = Stick.NONE
+    faults: Iterable[Fault] = ()
+
+
+def choose(situation: Situation) -> Signal:
+    """Choose the one signal that is shown: what a person just asked for first, then what is wrong."""
+    if situation.saving:
+        return SAVING
+    if situation.stick is not Stick.NONE:
+        return COPYING if situation.stick is Stick.COPYING else STICK_DONE
+    if faults := sorted(situation.faults):
+        return FAULTS[faults[0]]
+    return {"off": OFF, "filling": FILLING, "recording": RECORDING}[situation.camera]

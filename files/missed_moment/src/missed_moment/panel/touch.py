@@ -1,0 +1,73 @@
+"""From the edges of a bouncing contact to what a finger meant. Pure; times are nanoseconds of CLOCK_MONOTONIC.
+
+The first edge counts at once. Bounce is a lock-out after it, never a delay before it: a contact that chatters, or
+a press shorter than the lock-out, is still one press at its very first edge.
+"""
+
+from dataclasses import dataclass
+
+from missed_moment.clock import NS
+
+HOLD_NS = 3 * NS
+"""A press this long means "forget"."""
+
+
+@dataclass(frozen=True)
+class Press:
+    """The button went down at `at_ns`."""
+
+    at_ns: int
+
+
+@dataclass(frozen=True)
+class Hold:
+    """It has been down since `since_ns`, for `HOLD_NS`."""
+
+    since_ns: int
+
+
+Touch = Press | Hold
+
+
+class TouchGrammar:
+    """Edges in, touches out. Calls must come in the order of their times."""
+
+    def __init__(self, lockout_ms: int) -> None:
+        self._lockout_ns = lockout_ms * 1_000_000
+        self._down_ns: int | None = None
+        self._up_ns: int | None = None  # when it seemed to be let go; believed once the lock-out has passed
+        self._held = False
+
+    def edge(self, now_ns: int, pressed: bool) -> list[Touch]:
+        """The contact changed to `pressed`."""
+        touches = self.tick(now_ns)
+        if not pressed:
+            if self._down_ns is not None and self._up_ns is None:
+                self._up_ns = now_ns
+        elif self._down_ns is None:
+            self._down_ns, self._held = now_ns, False
+            touches.append(Press(now_ns))
+        else:
+            self._up_ns = None  # it bounced
+        return touches
+
+    def tick(self, now_ns: int) -> list[Touch]:
+        """Time passed: a hold may be due, or a release certain."""
+        if self._down_ns is None:
+            return []
+        if self._up_ns is not None:
+            if now_ns - max(self._up_ns, self._down_ns) >= self._lockout_ns:
+                self._down_ns = self._up_ns = None
+            return []
+        if not self._held and now_ns - self._down_ns >= HOLD_NS:
+            self._held = True
+            return [Hold(self._down_ns)]
+        return []
+
+    def deadline_ns(self) -> int | None:
+        """When `tick` is to be called next; None where only an edge can change anything."""
+        if self._down_ns is None:
+            return None
+        if self._up_ns is not None:
+            return self._up_ns + self._lockout_ns
+        return None if self._held else self._down_ns + HOLD_NS

@@ -1,0 +1,1 @@
+"""The long-running programs, wired together from the parts. Wiring only."""

@@ -1,0 +1,120 @@
+"""The recorder as a program: panel, control socket and signals around a `Recorder`."""
+
+import logging
+import signal
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from missed_moment import config
+from missed_moment.board import Board
+from missed_moment.capture.choice import Kind, choose
+from missed_moment.control import ControlServer
+from missed_moment.durable import LocalDisk
+from missed_moment.errors import ControlError, MissedMomentError, PanelError
+from missed_moment.panel.board import BoardPanel
+from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
+from missed_moment.panel.language import Stick
+from missed_moment.panel.touch import Hold, Press, Touch
+from missed_moment.services.recorder import Recorder
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the program finds and puts things."""
+
+    config: Path
+    store: Path
+    socket: Path
+
+
+class _Finger:
+    """Turns touches of the button into what the recorder understands."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+        self._pressed_ns: int | None = None
+
+    def touch(self, touch: Touch) -> None:
+        match touch:
+            case Press():
+                try:
+                    self._pressed_ns = self._recorder.press()
+                except MissedMomentError as error:
+                    self._pressed_ns = None
+                    log.error("%s", error)
+            case Hold():
+                self._recorder.forget(self._pressed_ns)
+
+
+class _Commands:
+    """What the control socket understands."""
+
+    def __init__(self, recorder: Recorder) -> None:
+        self._recorder = recorder
+
+    def press(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        return {"pressed_ns": self._recorder.press()}
+
+    def forget(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        self._recorder.forget()
+        return {}
+
+    def status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        return self._recorder.status().model_dump()
+
+    def stick(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An exporter tells how far it is."""
+        try:
+            stick = Stick(request.get("stick"))
+        except ValueError as error:
+            raise ControlError(f"{error}; what there is: {', '.join(stick.value for stick in Stick)}") from error
+        trouble = request.get("trouble")
+        self._recorder.stick(stick, str(trouble) if trouble else None)
+        return {}
+
+
+def run(places: Places, kind: Kind) -> bool:
+    """Record until SIGTERM or SIGINT; False where the disk did not take everything before we left.
+
+    Raises ControlError where another recorder runs on the same socket. Everything else that goes wrong is a fault
+    that is shown, while whatever still works goes on.
+    """
+    loaded = config.load(places.config)
+    settings = loaded.settings
+    lamps: list[Lamp] = [BoardLamp()]
+    signaller = Signaller(lamps)
+    camera = choose(kind, settings.video)
+    recorder = Recorder(loaded, camera, places.store, LocalDisk(), Board(), signaller.show)
+    commands = _Commands(recorder)
+    server = ControlServer(
+        places.socket,
+        {"press": commands.press, "forget": commands.forget, "status": commands.status, "stick": commands.stick},
+    )
+    server.start()
+    panel = None
+    try:
+        panel = BoardPanel(settings.button, settings.led, _Finger(recorder).touch, recorder.switch)
+        lamps.append(panel)
+    except PanelError as error:
+        log.error("%s", error)
+    recorder.start()
+    log.info("recording with the %s camera into RAM; moments go to %s", camera.name, places.store)
+    _wait_for_the_end()
+    server.stop()
+    finished = recorder.stop()
+    signaller.stop()
+    if panel is not None:
+        panel.close()
+    return finished
+
+
+def _wait_for_the_end() -> None:
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    ended.wait()

@@ -1,0 +1,242 @@
+"""The recorder: camera to ring, press to moment, and what is told about it. Wiring, and one lock.
+
+The lock orders presses, the end of windows and forgetting. It is never held while anything waits: the disk has
+its own thread (`saver`), the camera has its own (`camera_keeper`), and the ring is passed references only.
+"""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from missed_moment import clock
+from missed_moment.board import Board
+from missed_moment.capture.camera import Camera
+from missed_moment.capture.meter import FrameMeter
+from missed_moment.clips.catalogue import Catalogue
+from missed_moment.clips.room import Room
+from missed_moment.clips.writer import Label, MomentWriter, Order
+from missed_moment.clock import NS
+from missed_moment.config import Loaded
+from missed_moment.durable import Disk
+from missed_moment.errors import StoreError
+from missed_moment.health import Fault, Health
+from missed_moment.moments import Action, Close, Forget, Open, PressGrammar, Withdraw
+from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.panel import language
+from missed_moment.panel.language import Signal, Situation, Stick
+from missed_moment.ring import Ring, Take
+from missed_moment.services.camera_keeper import CameraKeeper
+from missed_moment.services.saver import Saver
+from missed_moment.services.status import FrameStatus, RingStatus, Status, versions
+
+RING_MARGIN_S = 10
+"""The ring holds this much more than a press asks for: a whole GOP, and an encoder that is behind."""
+BYTES_MARGIN = 1.5
+"""Encoders overshoot their bit rate when a lot moves."""
+GRACE_NS = 2 * NS
+"""A window that ended waits so long for its last pictures, which are still being encoded."""
+BACKLOG_RINGS = 3
+"""What a stopped disk may hold up in RAM, in lengths of the ring. After that, presses are refused."""
+_HOUSEKEEPING_NS = NS // 2
+
+
+class Recorder:
+    """One camera, one store, one ring."""
+
+    def __init__(
+        self,
+        loaded: Loaded,
+        camera: Camera,
+        store: Path,
+        disk: Disk,
+        board: Board,
+        show: Callable[[Signal], None],
+    ) -> None:
+        """Wire everything; nothing runs and nothing is opened before `start`. `show` must return at once."""
+        self.settings = settings = loaded.settings
+        self.health = Health()
+        self.catalogue = Catalogue(store, disk)
+        self._board = board
+        self._show = show
+        bitrate = settings.video.bitrate_mbps * 1e6 / 8
+        seconds = settings.moment.before_s + RING_MARGIN_S
+        self.ring = Ring(seconds, round(seconds * bitrate * BYTES_MARGIN))
+        self._post_roll_bytes = round(settings.moment.after_s * bitrate * BYTES_MARGIN)
+        self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
+        self._meter = FrameMeter()
+        self._keeper = CameraKeeper(camera, self._take_picture, self._meter, self.health, self._set_format)
+        label = Label(settings.device.name, settings.video.rotation)
+        room = Room(self.catalogue, settings.store.when_full)
+        writer = MomentWriter(self.catalogue, room, board, label)
+        one_moment = round(seconds * bitrate) + self._post_roll_bytes
+        self._saver = Saver(writer, self.catalogue, room, one_moment, self.health, self._kept, self._done)
+        self._format = VideoFormat(settings.video.width, settings.video.height, settings.video.fps)
+        self._problems = loaded.problems
+        self._order: Order | None = None  # the one opened last
+        self._ending: list[tuple[int, Take]] = []  # (when to stop waiting for its last pictures, take)
+        self._stick = Stick.NONE
+        self._backlog_limit_ns = round(BACKLOG_RINGS * seconds * NS)
+        self._changed = threading.Condition()
+        self._stopped = False
+        self._clerk = threading.Thread(target=self._keep_time, name="clerk", daemon=True)
+
+    def start(self) -> None:
+        """Film. What is wrong with settings or store is a fault, and no reason not to."""
+        if self._problems:
+            self.health.report(Fault.SETTINGS, "\n".join(self._problems))
+        self._keeper.start()
+        self._saver.start()
+        self._clerk.start()
+
+    def press(self) -> int:
+        """Keep the last minute; returns the time of the press. Never waits for a disk.
+
+        Raises StoreError where RAM is full of moments that the disk has not taken.
+        """
+        with self._changed:
+            now_ns = clock.monotonic_ns()
+            if self._backlog_ns(now_ns) > self._backlog_limit_ns:
+                message = "RAM is full of moments that the disk does not take: nothing more can be kept until it does"
+                self.health.report(Fault.SAVE_FAILED, message)
+                raise StoreError(message)
+            self._apply(self._grammar.press(now_ns))
+            self._show(language.choose(self._situation()))
+            self._changed.notify_all()
+            return now_ns
+
+    def forget(self, held_since_ns: int | None = None) -> None:
+        """Wipe the last minute; if a press became a hold, withdraw what that press (at `held_since_ns`) opened."""
+        with self._changed:
+            self._apply(self._grammar.forget(clock.monotonic_ns(), held_since_ns))
+            self._show(language.FORGOTTEN)
+            self._changed.notify_all()
+
+    def switch(self, on: bool) -> None:
+        """Film, or do not. Off, the last minute is gone as well."""
+        if not on:
+            with self._changed:
+                self._apply(self._grammar.forget(clock.monotonic_ns()))
+        self._keeper.switch(on)
+
+    def stick(self, stick: Stick, trouble: str | None = None) -> None:
+        """An exporter tells how far it is; `trouble` is what went wrong."""
+        with self._changed:
+            self._stick = stick
+            self._changed.notify_all()
+        if trouble:
+            self.health.report(Fault.STICK, trouble)
+        elif stick is not Stick.NONE:
+            self.health.clear(Fault.STICK)
+        self._saver.look()
+
+    def status(self) -> Status:
+        """Describe the recorder now."""
+        ring = self.ring.state()
+        with self._changed:
+            situation = self._situation()
+            saving = bool(self._saver.orders())
+        return Status(
+            state="saving" if saving else situation.camera,
+            led=language.choose(situation).name,
+            camera=self._keeper.name,
+            video=f"{self._format.width}x{self._format.height} at {self._format.fps:g} fps",
+            ring=RingStatus(seconds=round(ring.seconds, 1), bytes=ring.size, pictures=ring.pictures),
+            frames=FrameStatus(seen=self._meter.seen, lost=self._meter.lost, unusable=ring.unusable),
+            store=self._saver.stored,
+            stick=situation.stick.value,
+            faults={fault.name.lower(): message for fault, message in self.health.faults().items()},
+            versions=versions(),
+        )
+
+    def wait_saved(self, timeout_s: float) -> bool:
+        """Wait until everything that was pressed for is in the store, or has failed; False when time is up."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._saver.orders(), timeout_s)
+
+    def stop(self, timeout_s: float = 30.0) -> bool:
+        """End: what was pressed for is finished first. False where the disk did not let us in `timeout_s`."""
+        with self._changed:
+            self._apply(self._grammar.end(clock.monotonic_ns()))
+            self._stopped = True
+            self._changed.notify_all()
+        self._clerk.join()
+        self._keeper.stop(timeout_s)
+        for order in self._saver.orders():
+            self.ring.cut(order.take)
+        finished = self._saver.stop(timeout_s)
+        self._show(language.OFF)
+        return finished
+
+    def _take_picture(self, packet: VideoPacket) -> None:
+        """Run in the camera's thread, for each picture."""
+        self._meter.see(packet)
+        self.ring.push_video(packet)
+
+    def _set_format(self, video: VideoFormat) -> None:
+        self._format = video
+
+    def _apply(self, actions: list[Action]) -> None:
+        for action in actions:
+            match action:
+                case Open(window):
+                    take = self.ring.follow(window.start_ns)
+                    room = self.ring.state().size + self._post_roll_bytes
+                    self._order = Order(take, self._format, window.presses, room)
+                    self._saver.submit(self._order)
+                case Close(window) if self._order is not None:
+                    self._order.presses = window.presses
+                    self.ring.end(self._order.take, window.end_ns)
+                    self._ending.append((window.end_ns + GRACE_NS, self._order.take))
+                case Withdraw() if self._order is not None:
+                    self._saver.withdraw(self._order)
+                    self.ring.cut(self._order.take)
+                case Forget():
+                    self.ring.wipe()
+
+    def _keep_time(self) -> None:
+        """End windows and takes when their time has come, and look at what nobody reports by itself."""
+        while not self._stopped:
+            with self._changed:
+                now_ns = clock.monotonic_ns()
+                self._apply(self._grammar.tick(now_ns))
+                if self._backlog_ns(now_ns) > self._backlog_limit_ns:
+                    self._apply(self._grammar.end(now_ns))
+                for due_ns, take in self._ending:
+                    if due_ns <= now_ns:
+                        self.ring.cut(take)
+                self._ending = [(due_ns, take) for due_ns, take in self._ending if due_ns > now_ns]
+                self._show(language.choose(self._situation()))
+                window = self._grammar.window
+                due = [now_ns + _HOUSEKEEPING_NS, *(due_ns for due_ns, _ in self._ending)]
+                due += [window.end_ns] if window else []
+                self._changed.wait(max(0.0, (min(due) - now_ns) / NS))
+            self._saver.report_stall(now_ns)
+            if complaint := self._board.complaint():
+                self.health.report(Fault.HOT, complaint)
+            else:
+                self.health.clear(Fault.HOT)
+
+    def _situation(self) -> Situation:
+        if self._meter.last_arrival_ns is None or not self._keeper.wanted:
+            camera: Literal["off", "filling", "recording"] = "off"
+        else:
+            full = self.ring.state().seconds >= self.settings.moment.before_s
+            camera = "recording" if full else "filling"
+        saving = any(not order.kept for order in self._saver.orders())
+        return Situation(camera, saving, self._stick, tuple(self.health.faults()))
+
+    def _kept(self, order: Order) -> None:
+        with self._changed:
+            order.kept = True
+            self._show(language.choose(self._situation()))
+            self._show(language.KEPT)
+
+    def _done(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _backlog_ns(self, now_ns: int) -> int:
+        """How much capture time is held in RAM for the disk."""
+        read_ns = [order.take.read_ns for order in self._saver.orders()[:1]]
+        return max((now_ns - read for read in read_ns if read is not None), default=0)

@@ -1,0 +1,161 @@
+"""The thread that writes. Everything that may wait for a disk happens here, so that nothing else ever does."""
+
+import logging
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Literal
+
+from missed_moment.clips.catalogue import Catalogue, Moment
+from missed_moment.clips.recovery import recover
+from missed_moment.clips.room import Room
+from missed_moment.clips.writer import MomentWriter, Order
+from missed_moment.clock import NS
+from missed_moment.errors import MissedMomentError, StoreFullError
+from missed_moment.health import Fault, Health
+from missed_moment.services.status import StoreStatus
+
+log = logging.getLogger(__name__)
+
+_LOOK_S = 10.0
+STALLED_NS = 20 * NS
+"""A single write or sync that takes longer than this is reported while it lasts."""
+
+
+class Saver:
+    """Takes orders at any time, writes them one after the other, and says what became of each."""
+
+    def __init__(
+        self,
+        writer: MomentWriter,
+        catalogue: Catalogue,
+        room: Room,
+        one_moment: int,
+        health: Health,
+        on_kept: Callable[[Order], None],
+        on_done: Callable[[], None],
+    ) -> None:
+        """Set up; `one_moment` is the room that the next moment will need, in bytes."""
+        self._writer = writer
+        self._catalogue = catalogue
+        self._room = room
+        self._one_moment = one_moment
+        self._health = health
+        self._on_kept = on_kept
+        self._on_done = on_done
+        self.stored = StoreStatus()
+        self._queue: SimpleQueue[Order | Literal["look", "stop"]] = SimpleQueue()
+        self._lock = threading.Lock()
+        self._orders: list[Order] = []  # not finished yet, oldest first
+        self._written: tuple[Order, Moment] | None = None
+        self._thread = threading.Thread(target=self._work, name="saver", daemon=True)
+
+    def start(self) -> None:
+        """Start to write."""
+        self._thread.start()
+
+    def submit(self, order: Order) -> None:
+        """Take an order. Returns at once."""
+        with self._lock:
+            self._orders.append(order)
+        self._queue.put(order)
+
+    def withdraw(self, order: Order) -> None:
+        """Make sure that nothing of an order stays in the store. Its take must have been cut."""
+        order.withdrawn = True
+        with self._lock:
+            written = order not in self._orders
+        if written:
+            self._queue.put(order)  # the saver's own thread deletes it: that, too, waits for the disk
+
+    def look(self) -> None:
+        """Look at the store again soon: somebody else changed it."""
+        self._queue.put("look")
+
+    def orders(self) -> list[Order]:
+        """List the orders that are not finished, oldest first."""
+        with self._lock:
+            return list(self._orders)
+
+    def report_stall(self, now_ns: int) -> None:
+        """Report a disk that has not answered for long. The save goes on when it does."""
+        for order in self.orders()[:1]:
+            since_ns = order.disk_since_ns
+            if since_ns is not None and now_ns - since_ns > STALLED_NS:
+                self._health.report(
+                    Fault.SAVE_FAILED,
+                    f"the disk of {self._catalogue.root} has not answered for more than {STALLED_NS // NS} s: "
+                    "nothing is lost yet; if it stays so, replace the card",
+                )
+
+    def stop(self, timeout_s: float) -> bool:
+        """Finish what was ordered; False where that took longer than `timeout_s`."""
+        self._queue.put("stop")
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    def _work(self) -> None:
+        try:
+            self._catalogue.prepare()
+            recover(self._catalogue, self._writer.label.device)
+        except OSError as error:
+            self._health.report(Fault.SAVE_FAILED, str(error))
+        while True:
+            self._look()
+            try:
+                job = self._queue.get(timeout=_LOOK_S)
+            except Empty:
+                continue
+            if job == "stop":
+                return
+            if isinstance(job, Order):
+                if job in self.orders():
+                    self._save(job)
+                    self._on_done()
+                elif self._written is not None and self._written[0] is job:
+                    self._delete(self._written[1])
+
+    def _look(self) -> None:
+        """Look at what is in the store, and whether one more would fit: full is said before the next press."""
+        try:
+            moments = self._catalogue.moments()
+            waiting = sum(moment.exported is None for moment in moments)
+            free = self._catalogue.disk.free(self._catalogue.root)
+            self.stored = StoreStatus(moments=len(moments), not_exported=waiting, free_bytes=free)
+            self._room.check(self._one_moment)
+        except StoreFullError as error:
+            self._health.report(Fault.STORAGE_FULL, str(error))
+        except OSError as error:
+            log.warning("the store cannot be looked at (%s)", error)
+        else:
+            self._health.clear(Fault.STORAGE_FULL)
+
+    def _save(self, order: Order) -> None:
+        moment = None
+        try:
+            moment = self._writer.write(order, self._on_kept)
+        except StoreFullError as error:
+            self._health.report(Fault.STORAGE_FULL, str(error))
+        except MissedMomentError as error:
+            self._health.report(Fault.SAVE_FAILED, str(error))
+        else:
+            if moment is not None:
+                self._health.clear(Fault.SAVE_FAILED)
+                log.info("%s is stored (%.1f MB)", moment.path.name, moment.size / 1e6)
+        with self._lock:
+            self._orders.remove(order)
+            withdrawn = order.withdrawn
+            self._written = (order, moment) if moment is not None else None
+        if withdrawn and moment is not None:  # withdrawn while it was being given its name
+            self._delete(moment)
+
+    def _delete(self, moment: Moment) -> None:
+        self._written = None
+        try:
+            self._catalogue.remove(moment)
+            log.info("%s is forgotten", moment.path.name)
+        except OSError as error:
+            self._health.report(
+                Fault.SAVE_FAILED,
+                f"{moment.path} could not be forgotten ({error.strerror}): delete it by hand",
+            )

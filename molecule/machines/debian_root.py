@@ -1,0 +1,234 @@
+"""Debian root file systems in which tests run with another Debian's Python and libraries.
+
+A root is bootstrapped with mmdebstrap, set up once and then never written to again: commands run in it over a
+read-only mount. It is kept under a name that holds a hash of all that went into it, so whatever changes makes
+a new root, and an interrupted build leaves nothing that looks finished. To have a fresh one of the same
+content (sid moves on), delete it.
+
+Building and running take a real root user: both mount. Nothing but this file's own cache is changed on the
+host, except that mmdebstrap is installed where it is missing.
+"""
+
+import fcntl
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+Command = tuple[str, ...]
+
+SETUP = PurePosixPath("/opt/setup")
+"""Where a root's `inputs` lie in it."""
+VENV = PurePosixPath("/opt/venv")
+"""Where `venv` makes its environment."""
+
+_PROJECT = Path(__file__).parents[2] / "files" / "missed_moment"
+_BOOTSTRAP: Command = ("mmdebstrap", "--mode=root", "--variant=minbase")
+# A machine that reaches its mirror through a proxy, or has only an old copy of it, says so in apt's own settings.
+_HOST_APT = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
+_HOST_ENV = ("http_proxy", "https_proxy", "no_proxy")
+_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+_RESOLVER = Path("/etc/resolv.conf")
+
+
+@dataclass(frozen=True)
+class DebianRoot:
+    """One root: Debian's `suite` with `packages` and what they depend on, no recommendations.
+
+    `inputs` are files of the project that `setup` finds in `SETUP`. `setup` are commands that run in the root
+    while it is built, with the network and the host's certificates.
+    """
+
+    name: str
+    suite: str
+    packages: tuple[str, ...]
+    inputs: tuple[Path, ...] = ()
+    setup: tuple[Command, ...] = ()
+
+    @staticmethod
+    def missing() -> str | None:
+        """Say why no root can be built or used on this machine; None where it can."""
+        if not sys.platform.startswith("linux"):
+            return f"a Debian root needs Linux, and this is {sys.platform}"
+        if os.geteuid() != 0:
+            return "a Debian root is built and entered by root, and this user is not: try sudo"
+        if not any(map(shutil.which, ("mmdebstrap", "apt-get"))):
+            return "a Debian root is built with mmdebstrap, which is neither installed nor to be had through apt-get"
+        if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False, capture_output=True).returncode:
+            return "a Debian root needs mounts of its own, which this machine forbids: a container without CAP_SYS_ADMIN?"
+        return None
+
+    @property
+    def path(self) -> Path:
+        """Where the root is, or will be once it is built."""
+        return _roots() / f"{self.name}-{self._fingerprint()}"
+
+    def build(self) -> Path:
+        """Build the root unless it is there, and return where. Takes a minute or two, and the network."""
+        with self._ready() as root:
+            return root
+
+    def run(
+        self,
+        command: Sequence[str | os.PathLike[str]],
+        *,
+        binds: Mapping[Path, str] | None = None,
+        env: Mapping[str, str] | None = None,
+        cwd: str = "/",
+        check: bool = True,
+        capture: bool = False,
+        timeout: float | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run `command` in the root, building it first if need be.
+
+        The root and `binds` (path on the host: path inside) are read-only; /tmp and /run are empty and writable,
+        and gone afterwards; /dev and the network are the host's. Of the environment only `env` is passed on.
+        When `command` ends, or after `timeout` seconds, whatever it left running ends with it. `check`,
+        `capture` and `timeout` behave as in `subprocess.run`.
+        """
+        with self._ready() as root:
+            binds = dict(binds or {})
+            mounts = [["mount", "--bind", "-o", "ro", str(root), str(root)]]
+            mounts += [["mount", "-t", "tmpfs", "tmpfs", str(root / name)] for name in ("tmp", "run")]
+            return _enter(root, mounts, binds, command, env or {}, cwd, check=check, capture=capture, timeout=timeout)
+
+    @contextmanager
+    def _ready(self) -> Iterator[Path]:
+        """Have the root built, and keep other processes from removing it until the caller is done."""
+        _roots().mkdir(parents=True, exist_ok=True)
+        with (_roots() / f"{self.name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            while not self.path.is_dir():
+                # Changing a lock lets go of it first: somebody else may have come in between, each time.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if not self.path.is_dir():
+                    self._build()
+                fcntl.flock(lock, fcntl.LOCK_SH)
+            yield self.path
+
+    def _build(self) -> None:
+        print(f"building a root of Debian {self.suite} in {self.path}", flush=True)
+        for leftover in _roots().glob(f"{self.name}-{'[0-9a-f]' * 12}*"):
+            _remove(leftover)
+        part = self.path.with_name(self.path.name + ".part")
+        _install_mmdebstrap()
+        subprocess.run([*self._bootstrap(), *_host_apt_options(), self.suite, part], check=True)
+        inputs = part / SETUP.relative_to("/")
+        inputs.mkdir(parents=True)
+        for file in self.inputs:
+            shutil.copy(file, inputs)
+        binds = {file.resolve(): str(file) for file in (_RESOLVER, _CA_BUNDLE) if file.exists()}
+        env = {name: os.environ[name] for name in _HOST_ENV if name in os.environ}
+        env |= {"SSL_CERT_FILE": str(_CA_BUNDLE), "PIP_CERT": str(_CA_BUNDLE)}
+        for command in self.setup:
+            _enter(part, [], binds, command, env, str(SETUP))
+        part.rename(self.path)
+
+    def _bootstrap(self) -> Command:
+        return (*_BOOTSTRAP, f"--include={','.join(self.packages)}")
+
+    def _fingerprint(self) -> str:
+        contents = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in self.inputs}
+        recipe = json.dumps([self.suite, self._bootstrap(), contents, self.setup], sort_keys=True)
+        return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
+
+def venv(*requirements: str, options: Command = ()) -> tuple[Command, ...]:
+    """Return the `setup` that makes `VENV` over Debian's own packages, with locked `requirements` in it."""
+    files = [argument for name in requirements for argument in ("--requirement", str(SETUP / name))]
+    pip = (str(VENV / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
+    return (
+        ("python3", "-m", "venv", "--system-site-packages", str(VENV)),
+        (*pip, "--no-deps", "--require-hashes", *options, *files),
+    )
+
+
+def _roots() -> Path:
+    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(cache) / "missed-moment" / "roots"
+
+
+def _install_mmdebstrap() -> None:
+    if shutil.which("mmdebstrap"):
+        return
+    print("installing mmdebstrap on this machine with apt-get", flush=True)
+    apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    subprocess.run(["apt-get", "update", "-qq"], check=True, env=apt)
+    # Debian's keys as well: Ubuntu does not come with them.
+    packages = ("mmdebstrap", "debian-archive-keyring")
+    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], check=True, env=apt)
+
+
+def _host_apt_options() -> Iterator[str]:
+    """Pass on to mmdebstrap, which reads no settings of the host, what the host needs to reach its mirror."""
+    dump = ["apt-config", "dump", "--no-empty", "--format", '%f "%v";%n', *_HOST_APT]
+    for line in subprocess.run(dump, check=True, capture_output=True, text=True).stdout.splitlines():
+        yield f"--aptopt={line}"
+
+
+def _remove(root: Path) -> None:
+    # Should something still be mounted in there, it is not ours to delete.
+    subprocess.run(["rm", "-rf", "--one-file-system", "--", root], check=True)
+
+
+def _enter(
+    root: Path,
+    mounts: list[list[str]],
+    binds: Mapping[Path, str],
+    command: Sequence[str | os.PathLike[str]],
+    env: Mapping[str, str],
+    cwd: str,
+    *,
+    check: bool = True,
+    capture: bool = False,
+    timeout: float | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run `command` in `root` after `mounts`, then `binds`, in namespaces that end with it."""
+    for source, inside in binds.items():
+        _make_mount_point(source, root / inside.lstrip("/"))
+    mounts = [
+        *mounts,
+        ["mount", "-t", "proc", "proc", str(root / "proc")],
+        ["mount", "-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys")],
+        ["mount", "--rbind", "/dev", str(root / "dev")],
+        *(["mount", "--bind", "-o", "ro", str(source), f"{root}/{inside.lstrip('/')}"] for source, inside in binds.items()),
+    ]
+    inner = ["chroot", root, "env", f"--chdir={cwd}", *command]
+    # The shell stays: it is process 1 of its namespace, for which most signals do nothing.
+    script = [*map(shlex.join, mounts), shlex.join(map(str, inner)) + ' || exit "$?"']
+    return subprocess.run(
+        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", "\n".join(script)],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", **env},  # noqa: S108
+        check=check,
+        capture_output=capture,
+        text=True,
+        timeout=timeout,
+    )
+
+
+def _make_mount_point(source: Path, target: Path) -> None:
+    if source.is_dir():
+        target.mkdir(parents=True, exist_ok=True)
+    elif not target.exists():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.touch()
+
+
+_PYTHON = ("ca-certificates", "python3", "python3-av", "python3-click", "python3-gpiozero", "python3-numpy",
+           "python3-pydantic", "python3-rich", "python3-venv", "tzdata")  # fmt: skip
+
+TRIXIE = DebianRoot(
+    name="trixie",
+    suite="trixie",
+    packages=_PYTHON,
+    inputs=(_PROJECT / "requirements" / "test.txt",),
+    setup=venv("test.txt"),
+)
+"""What the device runs on: its Python and its libraries, with the tools of the unit tests."""
