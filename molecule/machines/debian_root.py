@@ -20,22 +20,28 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 Command = tuple[str, ...]
 
-SETUP = PurePosixPath("/opt/setup")
+PROJECT = Path(__file__).parents[2] / "files" / "missed_moment"
+"""The Python project, on the host."""
+SETUP = Path("/opt/setup")
 """Where a root's `inputs` lie in it."""
-VENV = PurePosixPath("/opt/venv")
-"""Where `venv` makes its environment."""
 
-_PROJECT = Path(__file__).parents[2] / "files" / "missed_moment"
-_BOOTSTRAP: Command = ("mmdebstrap", "--mode=root", "--variant=minbase")
-# A machine that reaches its mirror through a proxy, or has only an old copy of it, says so in apt's own settings.
-_HOST_APT = ("Acquire::http::Proxy", "Acquire::https::Proxy", "Acquire::Check-Valid-Until", "Acquire::Check-Date")
+_BOOTSTRAP = ("mmdebstrap", "--mode=root", "--variant=minbase")
+_OWN_NAMESPACES = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
+# A host that reaches its mirror through a proxy, or has an old copy of it, says so in apt's settings.
+_HOST_APT = (
+    "Acquire::http::Proxy",
+    "Acquire::https::Proxy",
+    "Acquire::Check-Valid-Until",
+    "Acquire::Check-Date",
+)
 _HOST_ENV = ("http_proxy", "https_proxy", "no_proxy")
-_CA_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
 _RESOLVER = Path("/etc/resolv.conf")
+_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+_HASH_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -60,9 +66,9 @@ class DebianRoot:
         if os.geteuid() != 0:
             return "a Debian root is built and entered by root, and this user is not: try sudo"
         if not any(map(shutil.which, ("mmdebstrap", "apt-get"))):
-            return "a Debian root is built with mmdebstrap, which is neither installed nor to be had through apt-get"
-        if subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False, capture_output=True).returncode:
-            return "a Debian root needs mounts of its own, which this machine forbids: a container without CAP_SYS_ADMIN?"
+            return "a Debian root needs mmdebstrap, which is neither here nor to be had through apt-get"
+        if subprocess.run([*_OWN_NAMESPACES, "true"], check=False, capture_output=True).returncode:
+            return "a Debian root needs mounts of its own, which are forbidden here: a plain container?"
         return None
 
     @property
@@ -77,7 +83,7 @@ class DebianRoot:
 
     def run(
         self,
-        command: Sequence[str | os.PathLike[str]],
+        command: Sequence[str | Path],
         *,
         binds: Mapping[Path, str] | None = None,
         env: Mapping[str, str] | None = None,
@@ -88,16 +94,20 @@ class DebianRoot:
     ) -> subprocess.CompletedProcess[str]:
         """Run `command` in the root, building it first if need be.
 
-        The root and `binds` (path on the host: path inside) are read-only; /tmp and /run are empty and writable,
+        The root and `binds` (path on the host: path inside) are read-only; /tmp and /run are empty, writable
         and gone afterwards; /dev and the network are the host's. Of the environment only `env` is passed on.
         When `command` ends, or after `timeout` seconds, whatever it left running ends with it. `check`,
-        `capture` and `timeout` behave as in `subprocess.run`.
+        `timeout` and (as `capture_output`) `capture` are those of `subprocess.run`.
         """
         with self._ready() as root:
-            binds = dict(binds or {})
-            mounts = [["mount", "--bind", "-o", "ro", str(root), str(root)]]
-            mounts += [["mount", "-t", "tmpfs", "tmpfs", str(root / name)] for name in ("tmp", "run")]
-            return _enter(root, mounts, binds, command, env or {}, cwd, check=check, capture=capture, timeout=timeout)
+            return subprocess.run(
+                _inside(root, command, binds or {}, cwd, writable=False),
+                env=_environment(env or {}),
+                check=check,
+                capture_output=capture,
+                text=True,
+                timeout=timeout,
+            )
 
     @contextmanager
     def _ready(self) -> Iterator[Path]:
@@ -106,7 +116,7 @@ class DebianRoot:
         with (_roots() / f"{self.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
             while not self.path.is_dir():
-                # Changing a lock lets go of it first: somebody else may have come in between, each time.
+                # To change a lock is to let go of it first: somebody else may come in between, each time.
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not self.path.is_dir():
                     self._build()
@@ -114,21 +124,21 @@ class DebianRoot:
             yield self.path
 
     def _build(self) -> None:
-        print(f"building a root of Debian {self.suite} in {self.path}", flush=True)
-        for leftover in _roots().glob(f"{self.name}-{'[0-9a-f]' * 12}*"):
+        print(f"building a root of Debian {self.suite}: {self.path}", flush=True)
+        for leftover in _roots().glob(f"{self.name}-{'[0-9a-f]' * _HASH_DIGITS}*"):
             _remove(leftover)
         part = self.path.with_name(self.path.name + ".part")
         _install_mmdebstrap()
         subprocess.run([*self._bootstrap(), *_host_apt_options(), self.suite, part], check=True)
-        inputs = part / SETUP.relative_to("/")
-        inputs.mkdir(parents=True)
+        _below(part, SETUP).mkdir(parents=True)
         for file in self.inputs:
-            shutil.copy(file, inputs)
-        binds = {file.resolve(): str(file) for file in (_RESOLVER, _CA_BUNDLE) if file.exists()}
+            shutil.copy(file, _below(part, SETUP))
+        binds = {file.resolve(): str(file) for file in (_RESOLVER, _CERTIFICATES) if file.exists()}
         env = {name: os.environ[name] for name in _HOST_ENV if name in os.environ}
-        env |= {"SSL_CERT_FILE": str(_CA_BUNDLE), "PIP_CERT": str(_CA_BUNDLE)}
+        env |= {"SSL_CERT_FILE": str(_CERTIFICATES), "PIP_CERT": str(_CERTIFICATES)}
         for command in self.setup:
-            _enter(part, [], binds, command, env, str(SETUP))
+            entered = _inside(part, command, binds, str(SETUP), writable=True)
+            subprocess.run(entered, env=_environment(env), check=True)
         part.rename(self.path)
 
     def _bootstrap(self) -> Command:
@@ -137,17 +147,7 @@ class DebianRoot:
     def _fingerprint(self) -> str:
         contents = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in self.inputs}
         recipe = json.dumps([self.suite, self._bootstrap(), contents, self.setup], sort_keys=True)
-        return hashlib.sha256(recipe.encode()).hexdigest()[:12]
-
-
-def venv(*requirements: str, options: Command = ()) -> tuple[Command, ...]:
-    """Return the `setup` that makes `VENV` over Debian's own packages, with locked `requirements` in it."""
-    files = [argument for name in requirements for argument in ("--requirement", str(SETUP / name))]
-    pip = (str(VENV / "bin/pip"), "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
-    return (
-        ("python3", "-m", "venv", "--system-site-packages", str(VENV)),
-        (*pip, "--no-deps", "--require-hashes", *options, *files),
-    )
+        return hashlib.sha256(recipe.encode()).hexdigest()[:_HASH_DIGITS]
 
 
 def _roots() -> Path:
@@ -160,14 +160,14 @@ def _install_mmdebstrap() -> None:
         return
     print("installing mmdebstrap on this machine with apt-get", flush=True)
     apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "update", "-qq"], check=True, env=apt)
-    # Debian's keys as well: Ubuntu does not come with them.
+    subprocess.run(["apt-get", "-qq", "update"], check=True, env=apt)
+    # With Debian's keys, which Ubuntu does not have by itself.
     packages = ("mmdebstrap", "debian-archive-keyring")
-    subprocess.run(["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages], check=True, env=apt)
+    subprocess.run(["apt-get", "-qq", "--no-install-recommends", "install", *packages], check=True, env=apt)
 
 
 def _host_apt_options() -> Iterator[str]:
-    """Pass on to mmdebstrap, which reads no settings of the host, what the host needs to reach its mirror."""
+    """Tell mmdebstrap, which reads no settings of the host, what the host needs to reach its mirror."""
     dump = ["apt-config", "dump", "--no-empty", "--format", '%f "%v";%n', *_HOST_APT]
     for line in subprocess.run(dump, check=True, capture_output=True, text=True).stdout.splitlines():
         yield f"--aptopt={line}"
@@ -178,39 +178,34 @@ def _remove(root: Path) -> None:
     subprocess.run(["rm", "-rf", "--one-file-system", "--", root], check=True)
 
 
-def _enter(
-    root: Path,
-    mounts: list[list[str]],
-    binds: Mapping[Path, str],
-    command: Sequence[str | os.PathLike[str]],
-    env: Mapping[str, str],
-    cwd: str,
-    *,
-    check: bool = True,
-    capture: bool = False,
-    timeout: float | None = None,
-) -> subprocess.CompletedProcess[str]:
-    """Run `command` in `root` after `mounts`, then `binds`, in namespaces that end with it."""
+def _environment(env: Mapping[str, str]) -> dict[str, str]:
+    # The only place where a home is writable.
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", **env}  # noqa: S108
+
+
+def _below(root: Path, inside: str | Path) -> Path:
+    return root / str(inside).lstrip("/")
+
+
+def _inside(
+    root: Path, command: Sequence[str | Path], binds: Mapping[Path, str], cwd: str, *, writable: bool
+) -> list[str]:
+    """Return the host's command for running `command` in `root`, in namespaces that end with it."""
+    own = []
+    if not writable:
+        own.append(["mount", "--bind", "-o", "ro", str(root), str(root)])
+        own += [["mount", "-t", "tmpfs", "tmpfs", str(root / name)] for name in ("tmp", "run")]
+    own.append(["mount", "-t", "proc", "proc", str(root / "proc")])
+    own.append(["mount", "-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys")])
+    own.append(["mount", "--rbind", "/dev", str(root / "dev")])
     for source, inside in binds.items():
-        _make_mount_point(source, root / inside.lstrip("/"))
-    mounts = [
-        *mounts,
-        ["mount", "-t", "proc", "proc", str(root / "proc")],
-        ["mount", "-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys")],
-        ["mount", "--rbind", "/dev", str(root / "dev")],
-        *(["mount", "--bind", "-o", "ro", str(source), f"{root}/{inside.lstrip('/')}"] for source, inside in binds.items()),
-    ]
-    inner = ["chroot", root, "env", f"--chdir={cwd}", *command]
-    # The shell stays: it is process 1 of its namespace, for which most signals do nothing.
-    script = [*map(shlex.join, mounts), shlex.join(map(str, inner)) + ' || exit "$?"']
-    return subprocess.run(
-        ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", "\n".join(script)],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", **env},  # noqa: S108
-        check=check,
-        capture_output=capture,
-        text=True,
-        timeout=timeout,
-    )
+        target = _below(root, inside)
+        _make_mount_point(source, target)
+        own.append(["mount", "--bind", "-o", "ro", str(source), str(target)])
+    chroot = ["chroot", str(root), "env", f"--chdir={cwd}", *map(str, command)]
+    # The shell stays: it is process 1 of its namespace, and most signals do nothing to that one.
+    script = "\n".join([*map(shlex.join, own), shlex.join(chroot) + ' || exit "$?"'])
+    return [*_OWN_NAMESPACES, "sh", "-ec", script]
 
 
 def _make_mount_point(source: Path, target: Path) -> None:
@@ -221,14 +216,19 @@ def _make_mount_point(source: Path, target: Path) -> None:
         target.touch()
 
 
-_PYTHON = ("ca-certificates", "python3", "python3-av", "python3-click", "python3-gpiozero", "python3-numpy",
-           "python3-pydantic", "python3-rich", "python3-venv", "tzdata")  # fmt: skip
-
-TRIXIE = DebianRoot(
-    name="trixie",
-    suite="trixie",
-    packages=_PYTHON,
-    inputs=(_PROJECT / "requirements" / "test.txt",),
-    setup=venv("test.txt"),
+PACKAGES = (
+    "python3-av",
+    "python3-click",
+    "python3-gpiozero",
+    "python3-numpy",
+    "python3-pydantic",
+    "python3-rich",
+    "python3-hypothesis",
+    "python3-pytest",
+    "python3-pytest-timeout",
+    "tzdata",
 )
-"""What the device runs on: its Python and its libraries, with the tools of the unit tests."""
+"""What the Python project and its tests depend on, as Debian has it."""
+
+TRIXIE = DebianRoot(name="trixie", suite="trixie", packages=PACKAGES)
+"""What the device runs on: its Python and its libraries."""

@@ -58,7 +58,8 @@ class Take:
         """Yield what is captured from the press on; waits for it, and ends when the ring ends the take."""
         while (packet := self._live.get()) is not None:
             self._read_ns = packet.pts_ns
-            yield packet
+            if self.end_ns is None or packet.pts_ns < self.end_ns:  # it may have come before the end was known
+                yield packet
 
     def forget_history(self) -> None:
         """Let go of the history, once it is written."""

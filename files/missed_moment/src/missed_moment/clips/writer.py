@@ -123,7 +123,9 @@ class MomentWriter:
     ) -> Moment | None:
         picture = next(packet.data for packet in reversed(history) if packet.keyframe)
         disk, path = self._catalogue.disk, incoming / names.CLIP
-        with closing(GrowingClip(disk, path, history[0], order.video, self.label.rotation)) as clip:
+        with order.on_disk():
+            growing = GrowingClip(disk, path, history[0], order.video, self.label.rotation)
+        with closing(growing) as clip:
             _append(clip, history, order)
             with order.on_disk():
                 self._catalogue.sync(incoming)

@@ -39,6 +39,7 @@ class Signaller:
         self._lamps = lamps
         self._standing: Signal = OFF
         self._once: deque[Signal] = deque()
+        self._urgencies = 0
         self._changed = threading.Condition()
         self._stopped = False
         self._thread = threading.Thread(target=self._play, name="signaller", daemon=True)
@@ -53,6 +54,9 @@ class Signaller:
                 return
             else:
                 self._standing = signal
+            if signal.urgent:
+                self._once.clear()
+                self._urgencies += 1
             self._changed.notify()
 
     def stop(self) -> None:
@@ -65,23 +69,22 @@ class Signaller:
     def _play(self) -> None:
         while not self._stopped:
             with self._changed:
-                standing = self._standing
-                signal = self._once.popleft() if self._once else standing
+                signal = self._once.popleft() if self._once else self._standing
+                urgencies = self._urgencies
             for level, seconds in signal.steps:
                 for lamp in self._lamps:
                     lamp.shine(level)
-                if self._interrupted(signal, standing, seconds):
+                if self._interrupted(signal, urgencies, seconds):
                     break
         for lamp in self._lamps:
             lamp.shine(0.0)
 
-    def _interrupted(self, signal: Signal, standing: Signal, seconds: float) -> bool:
-        """Wait for a step to pass; True when something else is to be shown.
+    def _interrupted(self, signal: Signal, urgencies: int, seconds: float) -> bool:
+        """Wait for a step to pass; True when something else is to be shown."""
 
-        A new standing signal interrupts everything: it may be the answer to a press, which is due within 100 ms.
-        """
+        def something_else() -> bool:
+            superseded = not signal.once and (bool(self._once) or self._standing != signal)
+            return self._stopped or superseded or self._urgencies != urgencies
+
         with self._changed:
-            return self._changed.wait_for(
-                lambda: self._stopped or self._standing != standing or (bool(self._once) and not signal.once),
-                seconds,
-            )
+            return self._changed.wait_for(something_else, seconds)

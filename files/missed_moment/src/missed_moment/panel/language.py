@@ -17,11 +17,16 @@ Step = tuple[float, float]
 
 @dataclass(frozen=True)
 class Signal:
-    """One thing the LED says. `steps` are repeated, unless the signal says something that happened once."""
+    """One thing the LED says.
+
+    `steps` are repeated, unless the signal tells of something that happened `once`: that is shown whole before
+    anything else, except for an `urgent` signal. That is the answer to a press, and due within 100 ms.
+    """
 
     name: str
     steps: tuple[Step, ...]
     once: bool = False
+    urgent: bool = False
 
 
 def _blinks(count: int, on_s: float, off_s: float, pause_s: float = 0.0) -> tuple[Step, ...]:
@@ -34,7 +39,7 @@ _BREATH = tuple((math.sin(math.pi * step / 20) ** 2, 0.1) for step in range(20))
 OFF = Signal("off", ((0.0, 1.0),))
 FILLING = Signal("filling", _BREATH)
 RECORDING = Signal("recording", ((1.0, 0.08), (0.0, 1.92)))
-SAVING = Signal("saving", ((1.0, 1.0),))
+SAVING = Signal("saving", ((1.0, 1.0),), urgent=True)
 KEPT = Signal("kept", _blinks(3, 0.12, 0.12, 0.4), once=True)
 COPYING = Signal("copying", _blinks(1, 0.1, 0.1))
 STICK_DONE = Signal("stick done", ((1.0, 1.0),))

@@ -232,8 +232,12 @@ class Recorder:
             self._show(language.choose(self._situation()))
             self._show(language.KEPT)
 
-    def _done(self) -> None:
+    def _done(self, order: Order) -> None:
         with self._changed:
+            if order is self._order and self._grammar.window is not None:
+                # It failed before its end: the next press must open another, not let this one grow.
+                self._apply(self._grammar.end(clock.monotonic_ns()))
+            self.ring.cut(order.take)
             self._changed.notify_all()
 
     def _backlog_ns(self, now_ns: int) -> int:

@@ -33,7 +33,7 @@ class Saver:
         one_moment: int,
         health: Health,
         on_kept: Callable[[Order], None],
-        on_done: Callable[[], None],
+        on_done: Callable[[Order], None],
     ) -> None:
         """Set up; `one_moment` is the room that the next moment will need, in bytes."""
         self._writer = writer
@@ -111,7 +111,7 @@ class Saver:
             if isinstance(job, Order):
                 if job in self.orders():
                     self._save(job)
-                    self._on_done()
+                    self._on_done(job)
                 elif self._written is not None and self._written[0] is job:
                     self._delete(self._written[1])
 

@@ -1,0 +1,170 @@
+"""What the tests build their situations from: prepared pictures, disks that misbehave, recorders in a hurry."""
+
+import functools
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from missed_moment.board import Board
+from missed_moment.capture.encoder import SoftwareEncoder
+from missed_moment.capture.painting import burn_number, read_number
+from missed_moment.capture.synthetic import SyntheticCamera
+from missed_moment.clips.catalogue import Catalogue
+from missed_moment.clips.inspect import Inspection, inspect_clip
+from missed_moment.clips.room import Room
+from missed_moment.clips.writer import Label, MomentWriter, Order
+from missed_moment.clock import NS
+from missed_moment.config import Loaded, MomentSettings, Settings, VideoSettings
+from missed_moment.durable import Disk, LocalDisk
+from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.ring import Ring
+from missed_moment.services.recorder import Recorder
+
+SMALL = VideoFormat(256, 144, 30)
+SMALL_SETTINGS = VideoSettings(width=256, height=144, fps=30, bitrate_mbps=0.5)
+
+
+@functools.cache
+def _filmed(pictures: int) -> tuple[VideoPacket, ...]:
+    encoder = SoftwareEncoder(SMALL, 500_000)
+    planes = np.full((SMALL.height * 3 // 2, SMALL.width), 128, dtype=np.uint8)
+    packets = []
+    for number in range(pictures):
+        planes[: SMALL.height] = 40 + number % 30
+        burn_number(planes[: SMALL.height], number)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        packets += encoder.encode(frame, round(number * NS / SMALL.fps))
+    return tuple(packets)
+
+
+def film(seconds: float, start_ns: int = 0) -> list[VideoPacket]:
+    """Real H.264, a keyframe each second; picture n carries the number n and the time start + n / fps."""
+    packets = _filmed(round(seconds * SMALL.fps))
+    return [packet._replace(pts_ns=packet.pts_ns + start_ns) for packet in packets]
+
+
+def numbers_in(clip: Path) -> tuple[Inspection, list[int | None]]:
+    """Decode a clip and read the number in each of its pictures."""
+    numbers: list[int | None] = []
+    seen = inspect_clip(clip, lambda frame: numbers.append(read_number(frame.reformat(format="gray").to_ndarray())))
+    return seen, numbers
+
+
+def assert_whole(clip: Path) -> list[int]:
+    """No picture is missing inside the clip: their numbers follow one another. Returns them."""
+    _, numbers = numbers_in(clip)
+    assert None not in numbers
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    return numbers
+
+
+class HookedDisk:
+    """A disk that calls `hook(name of the call, its arguments)` before each call: to fail, to wait, to note."""
+
+    def __init__(self, hook: Callable[[str, tuple[Any, ...]], None], disk: Disk | None = None) -> None:
+        self._hook = hook
+        self._disk = disk or LocalDisk()
+
+    def __getattr__(self, name: str) -> Any:
+        call = getattr(self._disk, name)
+
+        def hooked(*arguments: Any) -> Any:
+            self._hook(name, arguments)
+            return call(*arguments)
+
+        return hooked
+
+
+class FailingDisk(HookedDisk):
+    """A disk whose `call` fails with `error`, after `skip` calls went well, until `mend`."""
+
+    def __init__(self, call: str, error: int, skip: int = 0) -> None:
+        super().__init__(self._fail)
+        self._call, self._error, self._left = call, error, skip
+        self.failed = 0
+        self.mended = False
+
+    def mend(self) -> None:
+        self.mended = True
+
+    def _fail(self, call: str, _: tuple[Any, ...]) -> None:
+        if call != self._call or self.mended:
+            return
+        self._left -= 1
+        if self._left < 0:
+            self.failed += 1
+            raise OSError(self._error, "injected")
+
+
+class StoppedDisk(HookedDisk):
+    """A disk that stops at its first write and answers nothing until `go`."""
+
+    def __init__(self) -> None:
+        self.reached, self._go = threading.Event(), threading.Event()
+        super().__init__(self._wait)
+
+    def go(self) -> None:
+        self._go.set()
+
+    def _wait(self, call: str, _: tuple[Any, ...]) -> None:
+        if call in {"writev", "sync"}:
+            self.reached.set()
+            assert self._go.wait(60)
+
+
+def writer_for(store: Path, disk: Disk | None = None) -> tuple[Catalogue, MomentWriter]:
+    catalogue = Catalogue(store, disk or LocalDisk())
+    catalogue.prepare()
+    return catalogue, MomentWriter(catalogue, Room(catalogue, "stop"), Board(), Label("test"))
+
+
+def order_of(packets: list[VideoPacket], live: list[VideoPacket] = ()) -> Order:
+    """An order with `packets` as history and `live` coming after the press; its take has ended."""
+    ring = Ring(1000, 2**30)
+    for packet in packets:
+        ring.push_video(packet)
+    take = ring.follow(packets[0].pts_ns if packets else 0)
+    for packet in live:
+        ring.push_video(packet)
+    ring.cut(take)
+    return Order(take, SMALL, presses=(packets[-1].pts_ns if packets else 0,), room=1)
+
+
+def store_moment(store: Path, seconds: float = 2) -> None:
+    """Put one more moment into a store."""
+    writer_for(store)[1].write(order_of(film(seconds)), lambda _: None)
+
+
+@contextmanager
+def recording(
+    store: Path,
+    disk: Disk | None = None,
+    camera: Any = None,
+    show: Callable[[Any], None] = lambda _: None,
+    **moment: float,
+) -> Iterator[Recorder]:
+    """A recorder in a hurry: real time and a real encoder, but seconds where the device has minutes."""
+    hurried = MomentSettings.model_construct(**{"before_s": 2, "after_s": 1, "limit_s": 6, **moment})
+    settings = Settings(video=SMALL_SETTINGS).model_copy(update={"moment": hurried})
+    camera = camera or SyntheticCamera(settings.video)
+    recorder = Recorder(Loaded(settings), camera, store, disk or LocalDisk(), Board(), show)
+    recorder.start()
+    try:
+        yield recorder
+    finally:
+        assert recorder.stop(60)
+
+
+def wait_for(condition: Callable[[], bool], timeout_s: float = 20, look_s: float = 0.01) -> None:
+    """Wait for something that nobody announces."""
+    waited = threading.Event()
+    for _ in range(round(timeout_s / look_s)):
+        if condition():
+            return
+        waited.wait(look_s)
+    raise AssertionError(f"waited {timeout_s} s in vain for {condition}")

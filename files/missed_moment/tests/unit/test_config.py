@@ -1,0 +1,135 @@
+"""Settings: anything may stand in the file; the recorder always gets settings it can use."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from missed_moment.config import Settings, load, parse
+
+TABLES = {name: list(type(field.default).model_fields) for name, field in Settings.model_fields.items()}
+
+
+def test_no_file_means_defaults_and_is_no_problem(tmp_path: Path) -> None:
+    loaded = load(tmp_path / "missed-moment.toml")
+    assert loaded.settings == Settings()
+    assert loaded.problems == ()
+
+
+def test_what_is_written_is_used(tmp_path: Path) -> None:
+    path = tmp_path / "missed-moment.toml"
+    path.write_bytes(b"\xef\xbb\xbf[moment]\r\nbefore_s = 30\r\n[video]\nbitrate_mbps = 4\n")
+    loaded = load(path)
+    assert loaded.problems == ()
+    assert loaded.settings.moment.before_s == 30
+    assert loaded.settings.moment.after_s == 5
+    assert loaded.settings.video.bitrate_mbps == 4
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[video]\nwidth = 4800", ["[video] width = 4800", "less than or equal to 1920", "pixels", "1280 is used"]),
+        ("[video]\nwidth = 1281", ["multiple of 16", "1280 is used"]),
+        ('[video]\nwidth = "1280"', ["[video] width = '1280'", "valid integer"]),
+        ("[video]\nwidth = true", ["[video] width = True", "valid integer"]),
+        ("[video]\nbitrate_mbps = inf", ["finite", "6.0 is used"]),
+        ("[video]\nrotation = 45", ["0, 90, 180 or 270"]),
+        ("[video]\nwidht = 640", ["[video] widht is not a setting", "width, height"]),
+        ("[vidoe]\nwidth = 640", ["[vidoe] is not a setting", "video, sound"]),
+        ("video = 3", ["[video] must be a table"]),
+        ('[store]\nwhen_full = "delete"', ["'stop' or 'oldest'", '"stop" is used']),
+        ("[stick]\nfilesystems = []", ["[stick] filesystems", '["vfat", "exfat"] is used']),
+        ('[stick]\nfilesystems = ["hfs", "zfs"]', ["[stick] filesystems", "'vfat'"]),
+        ('[device]\nname = "../../etc"', ["[device] name", "letters, digits and hyphens"]),
+        ("[button]\npin = 27", ["a pin of its own"]),
+        ('"a\\nb" = 1', ['["a\\nb"] is not a setting']),
+    ],
+)
+def test_a_bad_key_gets_one_line_that_says_what_is_allowed(text: str, words: list[str]) -> None:
+    loaded = parse(text)
+    assert loaded.settings == Settings()
+    [problem] = loaded.problems
+    assert "\n" not in problem
+    for word in words:
+        assert word in problem
+
+
+def test_a_bad_key_leaves_its_neighbours_alone() -> None:
+    loaded = parse("[video]\nwidth = 640\nheight = 7\n[moment]\nbefore_s = 20\nafter_s = -1\n")
+    assert len(loaded.problems) == 2
+    assert loaded.settings.video.width == 640
+    assert loaded.settings.video.height == 720
+    assert loaded.settings.moment.before_s == 20
+    assert loaded.settings.moment.after_s == 5
+
+
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe\x00", b"[video", b"a" * 100_000, b"x = " + b"[" * 5000, b"n = " + b"9" * 5000]
+)
+def test_a_file_that_is_no_toml_is_one_problem(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "missed-moment.toml"
+    path.write_bytes(content)
+    loaded = load(path)
+    assert loaded.settings == Settings()
+    assert len(loaded.problems) == 1
+
+
+def test_a_directory_in_its_place_is_one_problem(tmp_path: Path) -> None:
+    assert "cannot be read" in load(tmp_path).problems[0]
+
+
+words = st.text(st.characters(codec="utf-8"), max_size=8)
+scalars = st.one_of(
+    st.booleans(),
+    st.integers(-(10**6), 10**6),
+    st.floats(),
+    words,
+    st.sampled_from([0, 17, 27, 60, 640, 720, 90, "stop", "oldest", "vfat"]),
+)
+keys = st.sampled_from(sorted({key for table in TABLES.values() for key in table})) | words
+values = st.one_of(scalars, st.lists(scalars, max_size=3), st.dictionaries(keys, scalars, max_size=2))
+tables = st.dictionaries(
+    st.sampled_from(sorted(TABLES)) | words,
+    st.dictionaries(keys, values, max_size=5) | scalars,
+    max_size=6,
+)
+
+
+def to_toml(value: object) -> str:
+    match value:
+        case dict():
+            return "{" + ", ".join(f"{to_toml(key)} = {to_toml(item)}" for key, item in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(to_toml, value)) + "]"
+        case bool():
+            return str(value).lower()
+        case str():
+            return (
+                '"'
+                + "".join(f"\\U{ord(character):08x}" for character in value if not 0xD800 <= ord(character) < 0xE000)
+                + '"'
+            )
+        case _:
+            return repr(value)
+
+
+@given(tables)
+@example({"video": {"width": 640}, "button": {"pin": 27, "switch_pin": 27}})
+def test_any_toml_gives_settings_and_a_line_for_each_bad_key(content: dict[str, object]) -> None:
+    text = "\n".join(f"{to_toml(name)} = {to_toml(table)}" for name, table in content.items())
+    written = tomllib.loads(text)
+    loaded = parse(text)
+    assert Settings.model_validate(loaded.settings.model_dump()) == loaded.settings
+    assert len(set(loaded.problems)) == len(loaded.problems)
+    problems = "\n".join(loaded.problems)
+    for name, table in written.items():
+        if name not in TABLES or not isinstance(table, dict):
+            assert problems, f"{name} was passed over in silence"
+            continue
+        for key, value in table.items():
+            used = getattr(getattr(loaded.settings, name), key, None) if key in TABLES[name] else None
+            accepted = type(used) in {type(value), float} and used == value
+            assert accepted or f"[{name}]" in problems, f"[{name}] {key} was passed over in silence"

@@ -1,0 +1,158 @@
+"""LED language, lamp and the board's panel (on gpiozero's mock pins)."""
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from gpiozero.pins.mock import MockFactory, MockPWMPin
+
+from missed_moment.config import ButtonSettings, LedSettings
+from missed_moment.errors import PanelError
+from missed_moment.health import Fault
+from missed_moment.panel import language
+from missed_moment.panel.board import BoardPanel
+from missed_moment.panel.lamp import BoardLamp, Signaller
+from missed_moment.panel.language import Situation, Stick, choose
+from missed_moment.panel.touch import Press, Touch
+from rig import wait_for
+
+
+class Recorded:
+    """A lamp that remembers."""
+
+    def __init__(self) -> None:
+        self.levels: list[tuple[float, float]] = []
+        self.lit = threading.Event()
+
+    def shine(self, level: float) -> None:
+        self.levels.append((time.monotonic(), level))
+        if level == 1.0:
+            self.lit.set()
+
+
+@pytest.mark.parametrize(
+    ("situation", "name"),
+    [
+        (Situation("off"), "off"),
+        (Situation("filling"), "filling"),
+        (Situation("recording"), "recording"),
+        (Situation("recording", saving=True, faults=[Fault.STICK]), "saving"),
+        (Situation("recording", stick=Stick.COPYING), "copying"),
+        (Situation("recording", stick=Stick.DONE), "stick done"),
+        (Situation("off", faults=[Fault.SETTINGS, Fault.CAMERA]), "fault 2"),
+        (Situation("recording", faults=[Fault.HOT]), "fault 8"),
+    ],
+)
+def test_the_signal_that_is_chosen(situation: Situation, name: str) -> None:
+    assert choose(situation).name == name
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_a_fault_blinks_its_own_number(fault: Fault) -> None:
+    steps = language.FAULTS[fault].steps
+    assert sum(level == 1.0 for level, _ in steps) == fault.value
+    assert steps[-1][0] == 0.0
+    assert steps[-1][1] > 3 * max(seconds for level, seconds in steps if level == 1.0)
+
+
+def test_standing_signals_can_be_told_apart_on_a_plain_led() -> None:
+    standing = [language.OFF, language.FILLING, language.RECORDING, language.SAVING, language.COPYING]
+    standing += language.FAULTS.values()
+    plain = [tuple((level >= 0.5, round(seconds, 2)) for level, seconds in signal.steps) for signal in standing]
+    assert len(set(plain)) == len(plain)
+
+
+@pytest.fixture
+def lamp() -> Recorded:
+    return Recorded()
+
+
+@pytest.fixture
+def signaller(lamp: Recorded) -> Iterator[Signaller]:
+    signaller = Signaller([lamp])
+    yield signaller
+    signaller.stop()
+    assert lamp.levels[-1][1] == 0.0
+
+
+def test_a_press_is_acknowledged_at_once_whatever_is_being_shown(lamp: Recorded, signaller: Signaller) -> None:
+    for shown in (language.OFF, language.KEPT, language.FORGOTTEN, language.FAULTS[Fault.HOT]):
+        signaller.show(language.RECORDING)
+        signaller.show(shown)
+        wait_for(lambda: bool(lamp.levels))
+        lamp.lit.clear()
+        signaller.show(language.SAVING)
+        assert lamp.lit.wait(0.1), f"not within 100 ms while {shown.name} was shown"
+
+
+def test_what_happened_once_is_shown_once_and_then_the_standing_signal(lamp: Recorded, signaller: Signaller) -> None:
+    signaller.show(language.SAVING)
+    assert lamp.lit.wait(5)
+    lamp.levels.clear()
+    signaller.show(language.KEPT)
+    wait_for(lambda: len(lamp.levels) > len(language.KEPT.steps))
+    levels = [level for _, level in lamp.levels]
+    assert levels[: len(language.KEPT.steps) + 1] == [*(level for level, _ in language.KEPT.steps), 1.0]
+
+
+def test_the_boards_own_led_mirrors_and_may_be_missing(tmp_path: Path) -> None:
+    (tmp_path / "brightness").write_text("0")
+    BoardLamp(tmp_path).shine(0.7)
+    assert (tmp_path / "brightness").read_text() == "1"
+    BoardLamp(tmp_path).shine(0.2)
+    assert (tmp_path / "brightness").read_text() == "0"
+    BoardLamp(tmp_path / "missing").shine(1.0)
+
+
+@pytest.fixture
+def factory() -> Iterator[MockFactory]:
+    factory = MockFactory(pin_class=MockPWMPin)
+    yield factory
+    factory.reset()
+    factory.close()
+
+
+def test_the_button_reports_its_press_and_the_led_shines(factory: MockFactory) -> None:
+    touches: list[Touch] = []
+    panel = BoardPanel(ButtonSettings(), LedSettings(), touches.append, lambda _: None, factory)
+    try:
+        factory.pin(17).drive_low()
+        wait_for(lambda: bool(touches))
+        factory.pin(17).drive_high()
+        assert [type(touch) for touch in touches] == [Press]
+        panel.shine(1.0)
+        assert factory.pin(27).state == 1.0
+    finally:
+        panel.close()
+
+
+@pytest.mark.parametrize("active_low", [True, False])
+def test_the_button_may_connect_to_either_side(factory: MockFactory, active_low: bool) -> None:
+    touches: list[Touch] = []
+    panel = BoardPanel(ButtonSettings(active_low=active_low), LedSettings(), touches.append, lambda _: None, factory)
+    try:
+        pin = factory.pin(17)
+        (pin.drive_low if active_low else pin.drive_high)()
+        wait_for(lambda: bool(touches))
+    finally:
+        panel.close()
+
+
+def test_the_switch_is_told_at_start_and_when_it_moves(factory: MockFactory) -> None:
+    positions: list[bool] = []
+    panel = BoardPanel(ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append, factory)
+    try:
+        assert positions == [False]
+        factory.pin(22).drive_low()
+        wait_for(lambda: positions == [False, True])
+        factory.pin(22).drive_high()
+        wait_for(lambda: positions == [False, True, False])
+    finally:
+        panel.close()
+
+
+def test_pins_that_cannot_be_had_are_one_clear_error(factory: MockFactory) -> None:
+    with pytest.raises(PanelError, match="goes on without"):
+        BoardPanel(ButtonSettings(pin=17), LedSettings(pin=17), lambda _: None, lambda _: None, factory)

@@ -1,0 +1,82 @@
+"""Room: who leaves, in which order, and who never does."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from missed_moment.clips.catalogue import Catalogue, ExportRecord, Moment
+from missed_moment.clips.room import RESERVE, Room, to_leave
+from missed_moment.durable import LocalDisk
+from missed_moment.errors import StoreFullError
+from rig import store_moment
+
+EXPORTED = ExportRecord(sha256="0" * 64, size=1, at=datetime.now(UTC))
+
+
+def moments(sizes: list[tuple[int, bool]]) -> list[Moment]:
+    return [Moment(Path(str(n)), n, size, EXPORTED if exported else None) for n, (size, exported) in enumerate(sizes)]
+
+
+def test_exported_moments_leave_first_oldest_first() -> None:
+    leaving = to_leave(moments([(10, False), (10, True), (10, True), (10, True)]), 15, "stop")
+    assert [moment.sequence for moment in leaving] == [1, 2]
+
+
+def test_what_was_never_exported_is_not_deleted_unless_the_owner_chose_so() -> None:
+    stored = moments([(10, False), (10, True), (10, False)])
+    with pytest.raises(StoreFullError, match="2 moments are on no stick"):
+        to_leave(stored, 15, "stop")
+    assert [moment.sequence for moment in to_leave(stored, 15, "oldest")] == [1, 0]
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 100), st.booleans()), max_size=20),
+    st.integers(-10, 1500),
+    st.sampled_from(["stop", "oldest"]),
+)
+def test_enough_leaves_and_no_more_than_needed(
+    sizes: list[tuple[int, bool]], missing: int, when_full: Literal["stop", "oldest"]
+) -> None:
+    stored = moments(sizes)
+    may_leave = [moment for moment in stored if moment.exported or when_full == "oldest"]
+    try:
+        leaving = to_leave(stored, missing, when_full)
+    except StoreFullError:
+        assert sum(moment.size for moment in may_leave) < missing
+        return
+    assert all(moment in may_leave for moment in leaving)
+    assert sum(moment.size for moment in leaving) >= missing
+    assert sum(moment.size for moment in leaving[:-1]) < max(missing, 1)
+
+
+class SmallDisk(LocalDisk):
+    """A disk with `room` bytes for clips, besides the reserve."""
+
+    def __init__(self, root: Path, room: int) -> None:
+        self._root, self._room = root, room
+
+    def free(self, path: Path) -> int:
+        used = sum(moment.size for moment in Catalogue(self._root, LocalDisk()).moments())
+        return self._room + RESERVE - used
+
+
+def test_room_is_made_in_a_real_store_and_checking_deletes_nothing(tmp_path: Path) -> None:
+    for _ in range(3):
+        store_moment(tmp_path, seconds=1)
+    stored = Catalogue(tmp_path, LocalDisk()).moments()
+    size = stored[0].size
+    catalogue = Catalogue(tmp_path, SmallDisk(tmp_path, 3 * size + 10))
+    catalogue.mark_exported(stored[1], "0" * 64)
+    room = Room(catalogue, "stop")
+    room.check(size)
+    assert len(catalogue.moments()) == 3
+    room.assure(size)
+    assert [moment.sequence for moment in catalogue.moments()] == [1, 3]
+    room.assure(size)
+    with pytest.raises(StoreFullError, match="Plug in a USB stick"):
+        room.assure(2 * size)
+    assert [moment.sequence for moment in catalogue.moments()] == [1, 3]

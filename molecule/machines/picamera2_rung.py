@@ -1,0 +1,50 @@
+"""The camera test: our recorder on real picamera2 and real libcamera, with libcamera's virtual camera.
+
+`python3 -m machines.picamera2_rung` in molecule/, as root; further arguments are pytest's. Only Debian sid has
+a libcamera whose virtual camera works, and no Debian has picamera2, which therefore comes from PyPI, locked.
+"""
+
+import sys
+from pathlib import Path
+
+from machines.debian_root import PACKAGES, PROJECT, DebianRoot
+
+_INSIDE = "/project"
+_TESTS = Path("tests") / "picamera2"
+_PYTHON = "/opt/venv/bin/python"
+_PIP_INSTALL = (_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
+
+SID = DebianRoot(
+    name="picamera2",
+    suite="sid",
+    packages=(
+        *PACKAGES,
+        "ca-certificates",
+        "python3-libcamera",
+        "python3-piexif",
+        "python3-pil",
+        "python3-prctl",
+        "python3-venv",
+    ),
+    inputs=(PROJECT / "requirements" / "picamera2.txt", PROJECT / _TESTS / "virtual.yaml"),
+    setup=(
+        ("python3", "-m", "venv", "--system-site-packages", "/opt/venv"),
+        (*_PIP_INSTALL, "--no-deps", "--require-hashes", "--requirement", "picamera2.txt"),
+        ("install", "-D", "-t", "/usr/share/libcamera/pipeline/virtual", "virtual.yaml"),
+    ),
+)
+"""picamera2 and all it needs, with a virtual camera."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run the tests; returns pytest's exit status. Exits where this machine cannot run them."""
+    if why := SID.missing():
+        sys.exit(f"the camera test is not run: {why}")
+    pytest = [_PYTHON, "-m", "pytest", "-p", "no:cacheprovider", _TESTS, *arguments]
+    return SID.run(
+        pytest, binds={PROJECT: _INSIDE}, cwd=_INSIDE, env={"PYTHONPATH": f"{_INSIDE}/src"}, check=False
+    ).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
