@@ -17,6 +17,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -78,7 +79,7 @@ class DebianRoot:
 
     def build(self) -> Path:
         """Build the root unless it is there, and return where. Takes a minute or two, and the network."""
-        with self._ready() as root:
+        with self._ready() as (root, _):
             return root
 
     def run(
@@ -94,15 +95,20 @@ class DebianRoot:
     ) -> subprocess.CompletedProcess[str]:
         """Run `command` in the root, building it first if need be.
 
-        The root and `binds` (path on the host: path inside) are read-only; /tmp and /run are empty, writable
-        and gone afterwards; /dev and the network are the host's. Of the environment only `env` is passed on.
+        The root and `binds` (path on the host: path inside) are read-only. /tmp is empty, on a disk (what is
+        tested here is about disks) and gone afterwards; so is /run, in RAM. /dev and the network are the
+        host's. Of the environment only `env` is passed on.
         When `command` ends, or after `timeout` seconds, whatever it left running ends with it. `check`,
         `timeout` and (as `capture_output`) `capture` are those of `subprocess.run`.
         """
-        with self._ready() as root:
+        with (
+            self._ready() as (root, lock),
+            tempfile.TemporaryDirectory(prefix=f"{self.name}.tmp-", dir=_roots()) as scratch,
+        ):
             return subprocess.run(
-                _inside(root, command, binds or {}, cwd, writable=False),
+                _inside(root, command, binds or {}, cwd, Path(scratch)),
                 env=_environment(env or {}),
+                pass_fds=(lock,),
                 check=check,
                 capture_output=capture,
                 text=True,
@@ -110,8 +116,11 @@ class DebianRoot:
             )
 
     @contextmanager
-    def _ready(self) -> Iterator[Path]:
-        """Have the root built, and keep other processes from removing it until the caller is done."""
+    def _ready(self) -> Iterator[tuple[Path, int]]:
+        """Have the root built, and keep other processes from removing it until the caller is done.
+
+        The lock is passed on to what works on the root: should this process be killed, others still wait.
+        """
         _roots().mkdir(parents=True, exist_ok=True)
         with (_roots() / f"{self.name}.lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH)
@@ -119,17 +128,18 @@ class DebianRoot:
                 # To change a lock is to let go of it first: somebody else may come in between, each time.
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 if not self.path.is_dir():
-                    self._build()
+                    self._build(lock.fileno())
                 fcntl.flock(lock, fcntl.LOCK_SH)
-            yield self.path
+            yield self.path, lock.fileno()
 
-    def _build(self) -> None:
+    def _build(self, lock: int) -> None:
         print(f"building a root of Debian {self.suite}: {self.path}", flush=True)
         for leftover in _roots().glob(f"{self.name}-{'[0-9a-f]' * _HASH_DIGITS}*"):
             _remove(leftover)
         part = self.path.with_name(self.path.name + ".part")
         _install_mmdebstrap()
-        subprocess.run([*self._bootstrap(), *_host_apt_options(), self.suite, part], check=True)
+        bootstrap = (*self._bootstrap(), *_host_apt_options(), self.suite, str(part))
+        subprocess.run(bootstrap, check=True, pass_fds=(lock,))
         _below(part, SETUP).mkdir(parents=True)
         for file in self.inputs:
             shutil.copy(file, _below(part, SETUP))
@@ -137,8 +147,8 @@ class DebianRoot:
         env = {name: os.environ[name] for name in _HOST_ENV if name in os.environ}
         env |= {"SSL_CERT_FILE": str(_CERTIFICATES), "PIP_CERT": str(_CERTIFICATES)}
         for command in self.setup:
-            entered = _inside(part, command, binds, str(SETUP), writable=True)
-            subprocess.run(entered, env=_environment(env), check=True)
+            entered = _inside(part, command, binds, str(SETUP))
+            subprocess.run(entered, env=_environment(env), check=True, pass_fds=(lock,))
         part.rename(self.path)
 
     def _bootstrap(self) -> Command:
@@ -188,13 +198,21 @@ def _below(root: Path, inside: str | Path) -> Path:
 
 
 def _inside(
-    root: Path, command: Sequence[str | Path], binds: Mapping[Path, str], cwd: str, *, writable: bool
+    root: Path,
+    command: Sequence[str | Path],
+    binds: Mapping[Path, str],
+    cwd: str,
+    scratch: Path | None = None,
 ) -> list[str]:
-    """Return the host's command for running `command` in `root`, in namespaces that end with it."""
+    """Return the host's command for running `command` in `root`, in namespaces that end with it.
+
+    With `scratch`, that is /tmp, and the root is read-only.
+    """
     own = []
-    if not writable:
+    if scratch is not None:
         own.append(["mount", "--bind", "-o", "ro", str(root), str(root)])
-        own += [["mount", "-t", "tmpfs", "tmpfs", str(root / name)] for name in ("tmp", "run")]
+        own.append(["mount", "--bind", str(scratch), str(root / "tmp")])
+        own.append(["mount", "-t", "tmpfs", "tmpfs", str(root / "run")])
     own.append(["mount", "-t", "proc", "proc", str(root / "proc")])
     own.append(["mount", "-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys")])
     own.append(["mount", "--rbind", "/dev", str(root / "dev")])
@@ -226,7 +244,9 @@ PACKAGES = (
     "python3-hypothesis",
     "python3-pytest",
     "python3-pytest-timeout",
+    "python3-pytest-xdist",
     "tzdata",
+    "util-linux-extra",
 )
 """What the Python project and its tests depend on, as Debian has it."""
 

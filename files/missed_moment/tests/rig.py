@@ -137,7 +137,9 @@ def order_of(packets: list[VideoPacket], live: list[VideoPacket] = ()) -> Order:
 
 def store_moment(store: Path, seconds: float = 2) -> None:
     """Put one more moment into a store."""
-    writer_for(store)[1].write(order_of(film(seconds)), lambda _: None)
+    catalogue, writer = writer_for(store)
+    skipped = round(len(catalogue.moments()) * SMALL.fps)  # no two moments are alike
+    writer.write(order_of(film(seconds + skipped / SMALL.fps)[skipped:]), lambda _: None)
 
 
 @contextmanager
@@ -168,3 +170,18 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 20, look_s: float
             return
         waited.wait(look_s)
     raise AssertionError(f"waited {timeout_s} s in vain for {condition}")
+
+
+@contextmanager
+def filled_recorder(store: Path, kept: Callable[[Order], None]) -> Iterator[Recorder]:
+    """A recorder with a second in its ring, that calls `kept` for each order whose history is durable."""
+    with recording(store, before_s=1, after_s=0.4) as recorder:
+        wait_for(lambda: recorder.ring.state().seconds >= 1)
+        told = recorder._saver._on_kept
+
+        def on_kept(order: Order) -> None:
+            told(order)
+            kept(order)
+
+        recorder._saver._on_kept = on_kept
+        yield recorder

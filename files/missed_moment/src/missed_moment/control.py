@@ -72,6 +72,7 @@ class ControlServer:
 
 class _Server(socketserver.ThreadingUnixStreamServer):
     daemon_threads = True
+    request_queue_size = 64  # connections beyond it are refused: a few would be, were it the default of 5
     commands: Mapping[str, Command] = {}
 
 
@@ -81,24 +82,23 @@ class _Handler(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         try:
-            answer = self._answer()
-        except MissedMomentError as error:
-            answer = {"error": str(error)}
+            self.wfile.write(json.dumps(self._answer()).encode() + b"\n")
         except OSError as error:  # the peer went away, or said nothing
             log.info("a control connection ended early (%s)", error)
-            return
-        self.wfile.write(json.dumps(answer).encode() + b"\n")
 
     def _answer(self) -> Mapping[str, Any]:
         uid = _peer_uid(self.connection)
         if uid is not None and not _may_ask(uid):
-            raise ControlError(f"user {uid} may not ask: become root, or a member of the group {OPERATOR_GROUP}")
+            return {"error": f"user {uid} may not ask: become root, or a member of the group {OPERATOR_GROUP}"}
         try:
             request = json.loads(self.rfile.readline(_MAX_REQUEST))
             command = self.server.commands[request["command"]]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ControlError(f"not a request; what there is: {', '.join(self.server.commands)}") from error
-        return command(request)
+            return {"error": f"not a request ({error!r:.60}); what there is: {', '.join(self.server.commands)}"}
+        try:
+            return command(request)
+        except MissedMomentError as error:
+            return {"error": str(error)}
 
 
 def ask(path: Path, command: str, **more: Any) -> dict[str, Any]:

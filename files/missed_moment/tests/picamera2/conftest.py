@@ -1,19 +1,15 @@
-"""Real picamera2 on real libcamera. Run by molecule/machines/picamera2_rung.py, where both can be had."""
+"""Real picamera2 on real libcamera: molecule/machines/picamera2_rung.py runs this where both can be had."""
 
 import pytest
-
 import shims
 
 SENSOR = shims.Sensor()
 
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("filterwarnings", "ignore::DeprecationWarning:picamera2")
-    shims.encode_as_a_pi_5()
-    shims.take_video_modes_for_raw_modes()
-    shims.allocate_in_memory()
-    SENSOR.pace()
-    SENSOR.paint()
+shims.encode_as_a_pi_5()
+shims.take_video_modes_for_raw_modes()
+shims.allocate_in_memory()
+SENSOR.pace()
+SENSOR.paint()
 
 
 @pytest.fixture

@@ -23,8 +23,8 @@ from missed_moment.capture.painting import burn_number
 def stub_what_is_not_used() -> None:
     """Stand in for what picamera2 imports for screens (pykms) and raw photographs (pidng).
 
-    Without it, `import picamera2` fails: the first exists on Raspberry Pi OS only, the second would have to be
-    compiled.
+    Without it, `import picamera2` fails: the first exists on Raspberry Pi OS only, the second would have to
+    be compiled.
     """
     for name in ("pykms", "pidng", "pidng.core", "pidng.camdefs"):
         sys.modules[name] = MagicMock()
@@ -34,8 +34,9 @@ stub_what_is_not_used()
 
 import picamera2.encoders  # noqa: E402 - needs the stubs
 import picamera2.picamera2  # noqa: E402
-from picamera2 import CompletedRequest, MappedArray, Picamera2  # noqa: E402
 from picamera2.allocators import Allocator  # noqa: E402
+
+from picamera2 import CompletedRequest, MappedArray, Picamera2  # noqa: E402
 
 
 def encode_as_a_pi_5() -> None:
@@ -71,9 +72,9 @@ class MemoryAllocator(Allocator):
         super().__init__()
         self._buffers: dict[Any, list[Any]] = {}
         self._memory: dict[Any, mmap.mmap] = {}
-        self.sync = lambda _allocator, buffer, _write: contextlib.nullcontext(self._memory[buffer])
+        self.sync = _access
 
-    def allocate(self, libcamera_config: Any, use_case: str | None) -> None:
+    def allocate(self, libcamera_config: Any, _: str | None) -> None:
         """Make the buffers that a configuration asks for; those of the one before go."""
         self._memory = {}
         self._buffers = {
@@ -84,6 +85,10 @@ class MemoryAllocator(Allocator):
     def buffers(self, stream: Any) -> list[Any]:
         """Return the buffers of a stream."""
         return self._buffers[stream]
+
+    def memory(self, buffer: Any) -> mmap.mmap:
+        """Return the memory of a buffer."""
+        return self._memory[buffer]
 
     def _allocate(self, size: int) -> Any:
         descriptor = os.memfd_create("picture")
@@ -99,6 +104,10 @@ class MemoryAllocator(Allocator):
         finally:
             os.close(descriptor)  # libcamera and the mapping have their own
         return buffer
+
+
+def _access(allocator: MemoryAllocator, buffer: Any, _write: bool) -> contextlib.nullcontext[mmap.mmap]:
+    return contextlib.nullcontext(allocator.memory(buffer))
 
 
 def _plane(descriptor: int, offset: int, length: int) -> Any:
@@ -119,8 +128,8 @@ def allocate_in_memory() -> None:
 class Sensor:
     """Gives the virtual camera a sense of time: a picture a frame, at the frame rate it was started with.
 
-    Without it, a picture is there as soon as a buffer is: thousands a second. Buffers are held back here until
-    it is time to expose them, so SensorTimestamp (libcamera's own) and delays are those of a real camera.
+    Without it, a picture is there as soon as a buffer is: thousands a second. Buffers are held back here
+    until it is time to expose them, so SensorTimestamp (libcamera's own) and delays are a real camera's.
     """
 
     def __init__(self) -> None:
@@ -170,7 +179,7 @@ class Sensor:
         while not self._stopped.wait(max(0.0, due_s - time.monotonic())):
             due_s = max(due_s + period_s, time.monotonic())
             if not self.frozen.is_set():
-                with contextlib.suppress(Empty):  # nobody gave a buffer back: no picture, as with a real sensor
+                with contextlib.suppress(Empty):  # no buffer, no picture: as with a real sensor
                     take(self._buffers.get_nowait())
 
     def _paint(self, request: CompletedRequest) -> None:

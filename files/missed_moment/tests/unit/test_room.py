@@ -68,8 +68,8 @@ def test_room_is_made_in_a_real_store_and_checking_deletes_nothing(tmp_path: Pat
     for _ in range(3):
         store_moment(tmp_path, seconds=1)
     stored = Catalogue(tmp_path, LocalDisk()).moments()
-    size = stored[0].size
-    catalogue = Catalogue(tmp_path, SmallDisk(tmp_path, 3 * size + 10))
+    size = stored[1].size  # the one that leaves
+    catalogue = Catalogue(tmp_path, SmallDisk(tmp_path, sum(moment.size for moment in stored)))
     catalogue.mark_exported(stored[1], "0" * 64)
     room = Room(catalogue, "stop")
     room.check(size)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 import av
+from av.video.frame import PictureType
 
 from missed_moment.packets import VideoFormat, VideoPacket
 
@@ -39,6 +40,7 @@ class SoftwareEncoder:
             self._base_ns = pts_ns
         frame.pts = (pts_ns - self._base_ns) // 1000
         frame.time_base = _MICROSECOND
+        frame.pict_type = PictureType.NONE  # a webcam's MJPEG calls every picture a keyframe, and x264 obeys
         for packet in self._context.encode(frame):
             assert packet.pts is not None  # noqa: S101 - for the type checker
             yield VideoPacket(bytes(packet), self._base_ns + packet.pts * 1000, packet.is_keyframe)

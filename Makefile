@@ -1,0 +1,30 @@
+# Each target is one line of intent; `make help` lists them.
+PYTHON ?= python3
+PROJECT := files/missed_moment
+NOX := .venv/tools/bin/nox
+
+help: ## show what there is
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/run ## try it without hardware: a synthetic camera, the terminal as LED and button
+	@PYTHONPATH=$(PROJECT)/src .venv/run/bin/python -m missed_moment demo
+
+test: .venv/tools ## lint, types, unit tests on each Python and PyAV, real picamera2, a real browser
+	@$(NOX) --no-error-on-missing-interpreters
+
+prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks
+	@$(NOX) --session prove
+
+bench: .venv/tools ## measure side by side; a table here, JSON in files/missed_moment/benchmarks/results
+	@$(NOX) --session bench
+
+format: .venv/tools ## format the code
+	@$(NOX) --session format
+
+lock: .venv/tools ## lock all requirements anew, with hashes
+	@$(NOX) --session lock
+
+.venv/%: $(PROJECT)/requirements/%.txt tools/venv.py
+	@$(PYTHON) tools/venv.py $@ $<
+
+.PHONY: help demo test prove bench format lock

@@ -1,0 +1,206 @@
+"""Cameras without hardware: what they deliver is what the ring expects."""
+
+import itertools
+import threading
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from missed_moment import clock
+from missed_moment.capture import choice, webcam
+from missed_moment.capture.encoder import SoftwareEncoder
+from missed_moment.capture.meter import FrameMeter
+from missed_moment.capture.painting import WHITE, burn_number, draw_text, read_number
+from missed_moment.capture.synthetic import FLASH_FRAMES, SyntheticCamera, paint
+from missed_moment.capture.webcam import WebcamCamera
+from missed_moment.clips.h264 import ParameterSets
+from missed_moment.clock import NS
+from missed_moment.config import VideoSettings
+from missed_moment.errors import CameraError
+from missed_moment.packets import VideoFormat, VideoPacket
+from rig import SMALL_SETTINGS, wait_for
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(144, 256), (720, 1280), (480, 640), (1080, 1920)]))
+def test_the_number_is_read_back(number: int, shape: tuple[int, int]) -> None:
+    luma = np.random.default_rng(number).integers(0, 255, shape).astype(np.uint8)
+    burn_number(luma, number)
+    assert read_number(luma) == number
+
+
+@given(st.integers(0, 2**16 - 1), st.integers(0, 63))
+def test_a_damaged_number_is_not_taken_for_another(number: int, square: int) -> None:
+    luma = np.zeros((144, 256), dtype=np.uint8)
+    burn_number(luma, number)
+    luma[:, square * 4 : square * 4 + 4] = 255 - luma[:, square * 4 : square * 4 + 4]
+    assert read_number(luma) is None
+
+
+def test_a_picture_without_a_number_has_none() -> None:
+    assert read_number(np.full((144, 256), 96, dtype=np.uint8)) is None
+    assert read_number(np.zeros((10, 10), dtype=np.uint8)) is None
+
+
+@given(st.text("0123456789:.x", max_size=30), st.integers(0, 200), st.integers(0, 300))
+def test_text_stays_inside_the_picture(text: str, top: int, left: int) -> None:
+    draw_text(np.zeros((144, 256), dtype=np.uint8), text, top, left, 20)
+
+
+@pytest.mark.parametrize("start", [0, 123_456_789])
+def test_two_pictures_at_each_whole_second_are_white(start: int) -> None:
+    luma = np.zeros((144, 256), dtype=np.uint8)
+    white = []
+    for number in range(90):
+        paint(luma, number, start + round(number * NS / 30), 30)
+        assert read_number(luma) == number
+        white.append(bool((luma[10:] == WHITE).all()))
+    assert sum(white) == 3 * FLASH_FRAMES
+
+
+def collect(camera: SyntheticCamera | WebcamCamera, count: int) -> tuple[VideoFormat, list[VideoPacket]]:
+    packets: list[VideoPacket] = []
+    enough = threading.Event()
+
+    def sink(packet: VideoPacket) -> None:
+        packets.append(packet)
+        if len(packets) >= count:
+            enough.set()
+
+    video = camera.start(sink)
+    assert enough.wait(20)
+    camera.stop()
+    after = len(packets)
+    assert len(packets) == after
+    return video, packets
+
+
+def numbers(packets: list[VideoPacket]) -> list[int | None]:
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet.data))]
+    frames += decoder.decode(None)
+    return [read_number(frame.reformat(format="gray").to_ndarray()) for frame in frames]
+
+
+def assert_well_formed(packets: list[VideoPacket], fps: int) -> None:
+    assert packets[0].keyframe
+    keys = [index for index, packet in enumerate(packets) if packet.keyframe]
+    assert all(index % fps == 0 for index in keys)
+    assert len(keys) == -(-len(packets) // fps)
+    for index in keys:
+        ParameterSets.find(packets[index].data)
+    assert all(after.pts_ns > before.pts_ns for before, after in itertools.pairwise(packets))
+
+
+def test_the_synthetic_camera_films_in_real_time() -> None:
+    before = clock.monotonic_ns()
+    video, packets = collect(SyntheticCamera(SMALL_SETTINGS), 65)
+    assert video == (256, 144, 30)
+    assert_well_formed(packets, 30)
+    assert numbers(packets) == list(range(len(packets)))
+    assert before <= packets[0].pts_ns
+    assert packets[-1].pts_ns <= clock.monotonic_ns()
+
+
+def test_the_synthetic_camera_can_be_started_again_and_stopped_twice() -> None:
+    camera = SyntheticCamera(SMALL_SETTINGS)
+    camera.stop()
+    _, first = collect(camera, 5)
+    camera.stop()
+    _, second = collect(camera, 5)
+    assert numbers(second)[0] > numbers(first)[-1]
+
+
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    """MJPEG as a webcam delivers it."""
+    path = tmp_path / "webcam.mkv"
+    planes = np.full((216, 256), 128, dtype=np.uint8)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=30)
+        stream.width, stream.height, stream.pix_fmt = 256, 144, "yuvj420p"
+        stream.codec_context.time_base = Fraction(1, 30)
+        for number in range(80):
+            burn_number(planes[:144], number)
+            frame = av.VideoFrame.from_ndarray(planes, format="yuvj420p")
+            frame.pts = number
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
+
+
+def test_a_webcams_pictures_are_encoded_with_the_drivers_times(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, str]] = []
+
+    def open_device(device: str, *, options: dict[str, str], **_: object) -> object:
+        asked.append(options)
+        if "input_format" in options:
+            raise OSError(22, "no MJPEG here")
+        return av.open(str(footage))
+
+    monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
+    video, packets = collect(WebcamCamera(SMALL_SETTINGS, open_device), 80)
+    assert video == (256, 144, 30)
+    assert asked == [
+        {"video_size": "256x144", "framerate": "30", "input_format": "mjpeg"},
+        {"video_size": "256x144", "framerate": "30"},
+    ]
+    assert_well_formed(packets, 30)
+    assert numbers(packets) == list(range(80))
+    assert packets[30].pts_ns - packets[0].pts_ns == pytest.approx(NS, abs=2_000_000)
+
+
+def test_a_webcam_that_goes_away_falls_silent(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
+    camera = WebcamCamera(SMALL_SETTINGS, lambda *_, **__: av.open(str(footage)))
+    collect(camera, 80)
+    camera.stop()
+
+
+@pytest.mark.parametrize("found", [[], [Path("/dev/video0")]])
+def test_without_a_webcam_it_is_said(found: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    def open_device(*_: object, **__: object) -> object:
+        raise OSError(16, "busy")
+
+    monkeypatch.setattr(webcam, "devices", lambda: found)
+    with pytest.raises(CameraError, match=r"video0: .*busy" if found else "plug one in"):
+        WebcamCamera(SMALL_SETTINGS, open_device).start(lambda _: None)
+
+
+def test_the_choice_of_a_camera() -> None:
+    assert choice.choose("synthetic", SMALL_SETTINGS).name == "synthetic"
+    assert choice.choose("webcam", SMALL_SETTINGS).name == "webcam"
+    assert choice.choose("auto", SMALL_SETTINGS).name == "webcam"  # picamera2 is not here
+
+
+def test_the_encoder_keeps_to_its_bit_rate() -> None:
+    encoder = SoftwareEncoder(VideoFormat(640, 352, 30), 2_000_000)
+    noise = np.random.default_rng(1)
+    size = 0
+    for number in range(90):
+        planes = noise.integers(0, 255, (528, 640)).astype(np.uint8)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        size += sum(len(packet.data) for packet in encoder.encode(frame, number * NS // 30))
+    assert 0.5 < size * 8 / 3 / 2_000_000 < 2.0
+
+
+def test_the_meter_counts_what_should_have_come() -> None:
+    meter = FrameMeter()
+    meter.begin()
+    meter.fps = 30
+    for number in [0, 1, 2, 5, 6, 20]:
+        meter.see(VideoPacket(b"", number * NS // 30, False))
+    assert (meter.seen, meter.lost) == (6, 2 + 13)
+    meter.begin()
+    meter.see(VideoPacket(b"", 1000 * NS, True))
+    assert meter.lost == 15
+
+
+def test_default_settings_film_at_their_size() -> None:
+    video, packets = collect(SyntheticCamera(VideoSettings()), 3)
+    assert video == (1280, 720, 30)
+    wait_for(lambda: len(packets) >= 3)

@@ -1,0 +1,154 @@
+"""The command line as a person and a script meet it; the recorder runs as a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from missed_moment import clock, demo
+from missed_moment.clips.catalogue import Catalogue
+from missed_moment.durable import LocalDisk
+from rig import assert_whole, store_moment, wait_for
+
+SRC = Path(__file__).parents[2] / "src"
+QUICK = "[video]\nwidth = 256\nheight = 144\nbitrate_mbps = 0.5\n[moment]\nbefore_s = 5\nafter_s = 1\n"
+
+
+def missed_moment(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "missed_moment", *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": str(SRC), "COLUMNS": "200"}
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.fixture
+def socket(tmp_path: Path) -> Path:
+    return tmp_path / "control.sock"
+
+
+@pytest.fixture
+def recorder(tmp_path: Path, socket: Path) -> Iterator[subprocess.Popen[str]]:
+    (tmp_path / "settings.toml").write_text(QUICK)
+    command = [sys.executable, "-m", "missed_moment", "run", "--camera", "synthetic", "--socket", str(socket)]
+    command += ["--config", str(tmp_path / "settings.toml"), "--store", str(tmp_path / "clips")]
+    environment = {**os.environ, "PYTHONPATH": str(SRC), "GPIOZERO_PIN_FACTORY": "mock"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: process.poll() is not None or missed_moment("status", "--socket", socket).returncode == 0)
+        yield process
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+
+
+def status(socket: Path) -> dict[str, object]:
+    answer = missed_moment("status", "--json", "--socket", socket)
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def test_the_way_of_a_moment(recorder: subprocess.Popen[str], tmp_path: Path, socket: Path) -> None:
+    store = tmp_path / "clips"
+    wait_for(lambda: status(socket)["ring"]["seconds"] >= 2)
+    assert missed_moment("press", "--socket", socket).returncode == 0
+    wait_for(lambda: status(socket)["store"]["moments"] == 1)
+    told = status(socket)
+    assert told.keys() == {"state", "led", "camera", "video", "ring", "frames", "store", "stick", "faults", "versions"}
+    assert told["camera"] == "synthetic"
+    assert told["faults"] == {}
+    assert told["frames"]["lost"] == 0
+    assert told["store"]["not_exported"] == 1
+    listed = json.loads(missed_moment("clips", "--json", "--store", store).stdout)
+    assert [(row["sequence"], row["exported"]) for row in listed] == [(1, False)]
+    (tmp_path / "stick").mkdir()
+    exported = missed_moment("export", tmp_path / "stick", "--store", store, "--socket", socket)
+    assert "1 copied and verified" in exported.stdout
+    wait_for(lambda: status(socket)["store"]["not_exported"] == 0)
+    checked = missed_moment("check", tmp_path / "stick" / "missed-moment", "--store", store)
+    assert checked.returncode == 0
+    assert checked.stdout.startswith("ok")
+    assert missed_moment("forget", "--socket", socket).returncode == 0
+    assert status(socket)["ring"]["seconds"] < 2
+    assert missed_moment("status", "--socket", socket).returncode == 0
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_ended_politely_it_finishes_what_was_pressed_for(
+    recorder: subprocess.Popen[str], tmp_path: Path, socket: Path, ending: signal.Signals
+) -> None:
+    wait_for(lambda: status(socket)["ring"]["seconds"] >= 1)
+    missed_moment("press", "--socket", socket)
+    recorder.send_signal(ending)
+    assert recorder.wait(30) == 0
+    [moment] = Catalogue(tmp_path / "clips", LocalDisk()).moments()
+    assert len(assert_whole(moment.clip)) >= 30
+    assert not socket.exists()
+
+
+def test_a_second_recorder_says_why_it_does_not_start(
+    recorder: subprocess.Popen[str], tmp_path: Path, socket: Path
+) -> None:
+    second = missed_moment("run", "--camera", "synthetic", "--socket", socket, "--store", tmp_path / "other")
+    assert second.returncode == 1
+    assert "does a recorder run already" in second.stderr
+
+
+@pytest.mark.parametrize("command", ["press", "forget", "status"])
+def test_without_a_recorder_the_exit_code_is_three(socket: Path, command: str) -> None:
+    refused = missed_moment(command, "--socket", socket)
+    assert refused.returncode == 3
+    assert "is it running" in refused.stderr
+    assert len(refused.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["export"], ["run", "--camera", "kodak"], ["export", "/nowhere"]])
+def test_wrong_usage_is_exit_code_two(arguments: list[str]) -> None:
+    refused = missed_moment(*arguments)
+    assert refused.returncode == 2
+    assert "Traceback" not in refused.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["run"], ["press"], ["status"], ["clips"], ["export"], ["check"], ["demo"]])
+def test_help_is_there_and_tells_the_exit_codes(command: list[str]) -> None:
+    told = missed_moment(*command, "--help")
+    assert told.returncode == 0
+    assert "Exit codes: 0 done" in told.stdout
+
+
+def test_check_finds_what_is_wrong(tmp_path: Path) -> None:
+    store = tmp_path / "clips"
+    for _ in range(2):
+        store_moment(store)
+    assert missed_moment("check", "--store", store, "--config", tmp_path / "none").returncode == 0
+    clip = store / "moment-000002" / "clip.mp4"
+    clip.write_bytes(clip.read_bytes()[:-500])
+    (tmp_path / "bad.toml").write_text("[video]\nwidht = 1\n")
+    found = missed_moment("check", "--store", store, "--config", tmp_path / "bad.toml")
+    assert found.returncode == 1
+    assert found.stdout.count("BAD") == 2
+    assert "widht" in found.stdout
+    assert "moment-000002" in found.stdout
+
+
+def test_an_empty_store_is_no_error(tmp_path: Path) -> None:
+    assert missed_moment("clips", "--store", tmp_path / "none").returncode == 0
+    (tmp_path / "stick").mkdir()
+    assert missed_moment("export", tmp_path / "stick", "--store", tmp_path / "none").returncode == 0
+
+
+def test_the_demo_by_itself(tmp_path: Path) -> None:
+    done = missed_moment("demo", "--directory", tmp_path / "demo")
+    assert done.returncode == 0, done.stderr
+    [copy] = (tmp_path / "demo" / "stick" / "missed-moment").glob("*.mp4")
+    numbers = assert_whole(copy)
+    gop = 1
+    assert abs(len(numbers) / 30 - (demo.BEFORE_S + demo.AFTER_S)) <= gop
+
+
+def test_the_wall_clock_of_an_instant_follows_its_monotonic_time() -> None:
+    now = clock.monotonic_ns()
+    then = clock.wall_time(now - 5 * clock.NS)
+    assert 4.9 < (clock.wall_time(now).at - then.at).total_seconds() < 5.1
+    assert clock.boot_id() == clock.boot_id()
