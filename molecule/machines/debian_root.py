@@ -105,6 +105,7 @@ class DebianRoot:
             self._ready() as (root, lock),
             tempfile.TemporaryDirectory(prefix=f"{self.name}.tmp-", dir=_roots()) as scratch,
         ):
+            Path(scratch).chmod(0o1777)
             return subprocess.run(
                 _inside(root, command, binds or {}, cwd, Path(scratch)),
                 env=_environment(env or {}),

@@ -87,11 +87,12 @@ class _Handler(socketserver.StreamRequestHandler):
             log.info("a control connection ended early (%s)", error)
 
     def _answer(self) -> Mapping[str, Any]:
+        line = self.rfile.readline(_MAX_REQUEST)  # first, or who is refused could not be told so
         uid = _peer_uid(self.connection)
         if uid is not None and not _may_ask(uid):
             return {"error": f"user {uid} may not ask: become root, or a member of the group {OPERATOR_GROUP}"}
         try:
-            request = json.loads(self.rfile.readline(_MAX_REQUEST))
+            request = json.loads(line)
             command = self.server.commands[request["command"]]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"error": f"not a request ({error!r:.60}); what there is: {', '.join(self.server.commands)}"}

@@ -18,10 +18,10 @@ from missed_moment.capture.meter import FrameMeter
 from missed_moment.capture.painting import WHITE, burn_number, draw_text, read_number
 from missed_moment.capture.synthetic import FLASH_FRAMES, SyntheticCamera, paint
 from missed_moment.capture.webcam import WebcamCamera
-from missed_moment.clips.h264 import ParameterSets
 from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError
+from missed_moment.h264 import ParameterSets
 from missed_moment.packets import VideoFormat, VideoPacket
 from rig import SMALL_SETTINGS, wait_for
 
@@ -92,7 +92,7 @@ def assert_well_formed(packets: list[VideoPacket], fps: int) -> None:
     assert all(index % fps == 0 for index in keys)
     assert len(keys) == -(-len(packets) // fps)
     for index in keys:
-        ParameterSets.find(packets[index].data)
+        ParameterSets.find(packets[index])
     assert all(after.pts_ns > before.pts_ns for before, after in itertools.pairwise(packets))
 
 
@@ -175,6 +175,8 @@ def test_the_choice_of_a_camera() -> None:
     assert choice.choose("synthetic", SMALL_SETTINGS).name == "synthetic"
     assert choice.choose("webcam", SMALL_SETTINGS).name == "webcam"
     assert choice.choose("auto", SMALL_SETTINGS).name == "webcam"  # picamera2 is not here
+    with pytest.raises(CameraError, match="apt install"):
+        choice.choose("picamera2", SMALL_SETTINGS)
 
 
 def test_the_encoder_keeps_to_its_bit_rate() -> None:
@@ -193,10 +195,10 @@ def test_the_meter_counts_what_should_have_come() -> None:
     meter.begin()
     meter.fps = 30
     for number in [0, 1, 2, 5, 6, 20]:
-        meter.see(VideoPacket(b"", number * NS // 30, False))
+        meter.see(VideoPacket.of(b"", number * NS // 30, False))
     assert (meter.seen, meter.lost) == (6, 2 + 13)
     meter.begin()
-    meter.see(VideoPacket(b"", 1000 * NS, True))
+    meter.see(VideoPacket.of(b"", 1000 * NS, True))
     assert meter.lost == 15
 
 

@@ -10,6 +10,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.recovery import recover
 from missed_moment.durable import LocalDisk
@@ -59,6 +61,7 @@ def press_and_kill(store: Path, chance: random.Random) -> list[int]:
     return reported
 
 
+@pytest.mark.timeout(60 + 10 * KILLS)
 def test_what_was_reported_kept_survives(tmp_path: Path) -> None:
     chance = random.Random(20161)
     reported: list[int] = []

@@ -14,7 +14,7 @@ FPS = 10
 
 
 def picture(number: int, size: int = 10, gop: int = FPS) -> VideoPacket:
-    return VideoPacket(bytes(size), number * NS // FPS, number % gop == 0)
+    return VideoPacket.of(bytes(size), number * NS // FPS, number % gop == 0)
 
 
 def filled(seconds: float, ring_seconds: float = 5, max_bytes: int = 10**9) -> Ring:
@@ -40,7 +40,7 @@ def test_it_keeps_at_least_its_seconds_and_at_most_one_gop_more() -> None:
 def test_it_never_holds_more_bytes_than_it_may(pictures: list[tuple[int, bool]]) -> None:
     ring = Ring(10, 1000)
     for number, (size, keyframe) in enumerate(pictures):
-        ring.push_video(VideoPacket(bytes(size), number * NS // FPS, keyframe))
+        ring.push_video(VideoPacket.of(bytes(size), number * NS // FPS, keyframe))
         take = ring.follow(0)
         ring.cut(take)
         assert ring.state().size == sum(len(packet.data) for packet in take.history) <= 1000
@@ -50,7 +50,7 @@ def test_it_never_holds_more_bytes_than_it_may(pictures: list[tuple[int, bool]])
 def test_an_encoder_without_keyframes_cannot_fill_the_memory() -> None:
     ring = Ring(10, 1000)
     for number in range(500):
-        ring.push_video(VideoPacket(bytes(10), number * NS // FPS, keyframe=number == 0))
+        ring.push_video(VideoPacket.of(bytes(10), number * NS // FPS, keyframe=number == 0))
     assert ring.state().size <= 1000
     assert ring.state().unusable > 0
 

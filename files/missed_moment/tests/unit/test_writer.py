@@ -99,7 +99,7 @@ def test_a_withdrawn_order_leaves_nothing(tmp_path: Path) -> None:
 def test_a_stream_without_parameter_sets_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     _, writer = writer_for(tmp_path)
     with pytest.raises(BitstreamError):
-        writer.write(order_of([VideoPacket(b"\0\0\1\x65abc", 0, True)]), ignore)
+        writer.write(order_of([VideoPacket.of(b"\0\0\1\x65abc", 0, True)]), ignore)
     assert visible(tmp_path) == leftovers(tmp_path) == []
 
 

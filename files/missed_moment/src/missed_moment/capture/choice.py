@@ -1,12 +1,12 @@
 """Which camera there is."""
 
-import importlib.util
 from typing import Literal
 
 from missed_moment.capture.camera import Camera
 from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.capture.webcam import WebcamCamera
 from missed_moment.config import VideoSettings
+from missed_moment.errors import CameraError
 
 Kind = Literal["auto", "picamera2", "webcam", "synthetic"]
 
@@ -14,20 +14,16 @@ Kind = Literal["auto", "picamera2", "webcam", "synthetic"]
 def choose(kind: Kind, video: VideoSettings) -> Camera:
     """Make the camera of a kind; `auto` is libcamera's where it finds one, else a webcam. Opens nothing yet.
 
-    Raises ImportError where picamera2 was asked for by name and is not installed.
+    Raises CameraError where picamera2 was asked for by name and is not installed.
     """
     if kind == "synthetic":
         return SyntheticCamera(video)
-    if kind == "picamera2" or (kind == "auto" and _libcamera_finds_one()):
-        from missed_moment.capture.picamera2 import Picamera2Camera  # noqa: PLC0415 - exists on a Pi only
-
-        return Picamera2Camera(video)
-    return WebcamCamera(video)
-
-
-def _libcamera_finds_one() -> bool:
-    if importlib.util.find_spec("picamera2") is None:
-        return False
-    from picamera2 import Picamera2  # noqa: PLC0415 - exists on a Pi only
-
-    return bool(Picamera2.global_camera_info())
+    if kind == "webcam":
+        return WebcamCamera(video)
+    try:
+        from missed_moment.capture.picamera2 import Picamera2Camera, found  # noqa: PLC0415 - not everywhere
+    except ImportError as error:
+        if kind == "auto":
+            return WebcamCamera(video)
+        raise CameraError(f"picamera2 cannot be used ({error}): `apt install python3-picamera2`") from error
+    return Picamera2Camera(video) if kind == "picamera2" or found() else WebcamCamera(video)

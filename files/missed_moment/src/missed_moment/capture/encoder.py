@@ -43,4 +43,4 @@ class SoftwareEncoder:
         frame.pict_type = PictureType.NONE  # a webcam's MJPEG calls every picture a keyframe, and x264 obeys
         for packet in self._context.encode(frame):
             assert packet.pts is not None  # noqa: S101 - for the type checker
-            yield VideoPacket(bytes(packet), self._base_ns + packet.pts * 1000, packet.is_keyframe)
+            yield VideoPacket.of(bytes(packet), self._base_ns + packet.pts * 1000, packet.is_keyframe)

@@ -5,7 +5,6 @@ Importable only where picamera2 is: on Raspberry Pi OS, or where the tests have 
 
 from typing import Any
 
-from picamera2 import Picamera2
 from picamera2.encoders import Encoder, H264Encoder
 from picamera2.outputs import Output
 
@@ -13,6 +12,12 @@ from missed_moment.capture.camera import VideoSink
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError
 from missed_moment.packets import VideoFormat, VideoPacket
+from picamera2 import Picamera2
+
+
+def found() -> bool:
+    """Tell whether libcamera finds any camera."""
+    return bool(Picamera2.global_camera_info())
 
 
 class Picamera2Camera:
@@ -80,4 +85,4 @@ class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints
 
         `firsttimestamp` is that picture's SensorTimestamp: CLOCK_MONOTONIC at the start of its exposure.
         """
-        self._sink(VideoPacket(frame, (self._encoder.firsttimestamp + timestamp) * 1000, keyframe))
+        self._sink(VideoPacket.of(frame, (self._encoder.firsttimestamp + timestamp) * 1000, keyframe))

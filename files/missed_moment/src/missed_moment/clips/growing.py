@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TypedDict
 
 from missed_moment.clips.catalogue import Gap
-from missed_moment.clips.h264 import ParameterSets
 from missed_moment.clips.mp4 import MOVIE_TIMESCALE, ClipFile, Sample, Track, video_track
 from missed_moment.clock import NS
 from missed_moment.durable import Disk, SequentialFile
+from missed_moment.h264 import ParameterSets
 from missed_moment.packets import VideoFormat, VideoPacket
 
 GAP = 1.5
@@ -37,7 +37,7 @@ class GrowingClip:
         """
         self.base_ns = first.pts_ns
         self.video = video
-        self._parameters = ParameterSets.find(first.data)
+        self._parameters = ParameterSets.find(first)
         self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation)
         self._file = SequentialFile.create(disk, path)
         try:
@@ -68,7 +68,7 @@ class GrowingClip:
 
     def _sample(self, packet: VideoPacket) -> Sample:
         ticks = (packet.pts_ns - self.base_ns) * MOVIE_TIMESCALE // NS
-        return Sample(self._parameters.strip(packet.data), ticks, packet.keyframe)
+        return Sample(self._parameters.strip(packet), ticks, packet.keyframe)
 
 
 def gops(packets: Iterable[VideoPacket]) -> Iterator[list[VideoPacket]]:

@@ -8,8 +8,8 @@ from pathlib import Path
 import av
 from av.error import FFmpegError
 
-from missed_moment.clips.h264 import PPS, SPS
 from missed_moment.errors import ClipError
+from missed_moment.h264 import PPS, SPS
 
 
 @dataclass(frozen=True)

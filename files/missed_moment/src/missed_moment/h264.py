@@ -3,38 +3,17 @@
 Clause numbers are those of ITU-T H.264 (Annex B) and ISO/IEC 14496-15 (avcC).
 """
 
-import re
 import struct
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from missed_moment.errors import BitstreamError
+from missed_moment.packets import VideoPacket
 
-SLICE_IDR, SPS, PPS, ACCESS_UNIT_DELIMITER, FILLER = 5, 7, 8, 9, 12
+SPS, PPS, ACCESS_UNIT_DELIMITER, FILLER = 7, 8, 9, 12
 """The nal_unit_type values that matter here (H.264 table 7-1)."""
 
-_START_CODE = re.compile(rb"\x00\x00\x01")  # twice as fast as bytes.find: 2.3 GB/s on a laptop
 _HIGH_PROFILES = frozenset({100, 110, 122, 144})
 _LENGTH = struct.Struct(">I")
-
-
-def split_nals(access_unit: bytes) -> Iterator[memoryview]:
-    """Yield the NAL units of an Annex B access unit, without start codes; views, not copies."""
-    view = memoryview(access_unit)
-    begin = None
-    for match in _START_CODE.finditer(access_unit):
-        if begin is not None:
-            yield view[begin : _without_zeros(access_unit, begin, match.start())]
-        begin = match.end()
-    if begin is not None:
-        yield view[begin : _without_zeros(access_unit, begin, len(access_unit))]
-
-
-def _without_zeros(data: bytes, begin: int, end: int) -> int:
-    # trailing_zero_8bits and the first byte of a four-byte start code are no part of a NAL (B.1.1).
-    while end > begin and data[end - 1] == 0:
-        end -= 1
-    return end
 
 
 @dataclass(frozen=True)
@@ -45,19 +24,14 @@ class ParameterSets:
     pps: tuple[bytes, ...]
 
     @classmethod
-    def find(cls, keyframe: bytes) -> "ParameterSets":
-        """Read them from a keyframe's access unit.
+    def find(cls, keyframe: VideoPacket) -> "ParameterSets":
+        """Read them from a keyframe.
 
         Raises BitstreamError where there are none: such a clip could not be decoded anywhere.
         """
-        sps: list[bytes] = []
-        pps: list[bytes] = []
-        for nal in split_nals(keyframe):
-            match nal[0] & 0x1F if nal else 0:
-                case 7:
-                    sps.append(bytes(nal))
-                case 8:
-                    pps.append(bytes(nal))
+        nals = [keyframe.data[begin:end] for begin, end in keyframe.nals if end > begin]
+        sps = [nal for nal in nals if nal[0] & 0x1F == SPS]
+        pps = [nal for nal in nals if nal[0] & 0x1F == PPS]
         if not sps or not pps or len(sps[0]) < 4:
             raise BitstreamError(
                 "the keyframe carries no SPS and PPS, so that no clip could be decoded: "
@@ -77,18 +51,21 @@ class ParameterSets:
             record += bytes([0xFD, 0xF8, 0xF8, 0])
         return record
 
-    def strip(self, access_unit: bytes) -> list[bytes | memoryview]:
-        """Return an access unit as MP4 stores it: length, NAL, length, NAL, ... as buffers to be written in a row.
+    def strip(self, packet: VideoPacket) -> list[bytes | memoryview]:
+        """Return a picture as MP4 stores it: length, NAL, length, NAL, ... as buffers to be written in a row.
 
         What avcC already says is left out, and so are delimiters and filler. Parameter sets that differ
         (an encoder that was restarted) stay in band, where decoders honour them.
         """
         buffers: list[bytes | memoryview] = []
-        for nal in split_nals(access_unit):
-            kind = nal[0] & 0x1F if nal else FILLER
-            if kind in {ACCESS_UNIT_DELIMITER, FILLER}:
+        data = packet.data
+        view = memoryview(data)
+        for begin, end in packet.nals:
+            kind = data[begin] & 0x1F if end > begin else FILLER
+            if kind in {ACCESS_UNIT_DELIMITER, FILLER} or (kind in {SPS, PPS} and self._has(data[begin:end])):
                 continue
-            if kind in {SPS, PPS} and (nal == self.sps or bytes(nal) in self.pps):
-                continue
-            buffers += (_LENGTH.pack(len(nal)), nal)
+            buffers += (_LENGTH.pack(end - begin), view[begin:end])
         return buffers
+
+    def _has(self, nal: bytes) -> bool:
+        return nal == self.sps or nal in self.pps
