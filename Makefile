@@ -10,7 +10,7 @@ demo: .venv/run ## try it without hardware: a synthetic camera, the terminal as 
 	@PYTHONPATH=$(PROJECT)/src .venv/run/bin/python -m missed_moment demo
 
 test: .venv/tools ## lint, types, unit tests on each Python and PyAV, real picamera2, a real browser
-	@$(NOX) --no-error-on-missing-interpreters
+	@$(NOX)
 
 prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks
 	@$(NOX) --session prove

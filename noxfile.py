@@ -3,6 +3,8 @@
 A session that this machine cannot run is skipped with its reason; nox lists all of them at the end.
 """
 
+import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -10,7 +12,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent / "molecule"))
 
-from machines import debian_root, picamera2_rung  # noqa: E402 - lies beside the machines it builds
+from machines import debian_root, picamera2_rung
 
 nox.needs_version = ">=2025.5.1"
 nox.options.reuse_venv = "yes"
@@ -32,8 +34,9 @@ def install(session: nox.Session, *names: str) -> None:
 def lint(session: nox.Session) -> None:
     """Style, types, and playbooks once there are some."""
     install(session, "lint")
-    session.run("ruff", "check", "--config", PROJECT / "pyproject.toml", ".")
-    session.run("ruff", "format", "--check", "--config", PROJECT / "pyproject.toml", ".")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy", "--strict", "molecule/machines")
     session.chdir(PROJECT)
     session.run("mypy")
 
@@ -42,8 +45,8 @@ def lint(session: nox.Session) -> None:
 def format_(session: nox.Session) -> None:
     """Format the code."""
     install(session, "lint")
-    session.run("ruff", "check", "--fix", "--config", PROJECT / "pyproject.toml", ".")
-    session.run("ruff", "format", "--config", PROJECT / "pyproject.toml", ".")
+    session.run("ruff", "check", "--fix", ".")
+    session.run("ruff", "format", ".")
 
 
 @nox.session
@@ -58,15 +61,82 @@ def unit(session: nox.Session, pyav: str) -> None:
 
 
 @nox.session(venv_backend="none")
-@nox.parametrize("pyav", [DEVICE, NEWEST])
-def trixie(session: nox.Session, pyav: str) -> None:
-    """Unit tests on what the device runs on: Debian trixie's own Python and libraries; then with the newest PyAV."""
-    root = debian_root.TRIXIE if pyav == DEVICE else debian_root.TRIXIE_NEWEST_PYAV
+@nox.parametrize("libraries", ["device", "newest"])
+def trixie(session: nox.Session, libraries: str) -> None:
+    """Unit tests on the device's Python (Debian trixie): with Debian's own libraries, and with the newest."""
+    root = {"device": debian_root.TRIXIE, "newest": debian_root.TRIXIE_NEWEST}[libraries]
     if reason := root.missing():
         session.skip(reason)
-    root.run(
-        [debian_root.python_of(root), *UNIT_TESTS, "-p", "no:cacheprovider", *session.posargs],
+    python = debian_root.VENV_PYTHON if root is debian_root.TRIXIE_NEWEST else "python3"
+    tests = root.run(
+        [python, *UNIT_TESTS, "-p", "no:cacheprovider", *session.posargs],
         binds={PROJECT.absolute(): "/project"},
         cwd="/project",
-        env={"PYTHONDONTWRITEBYTECODE": "1"},
+        env={"PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"},
+        check=False,
     )
+    if tests.returncode:
+        session.error(f"failed in {root.path}")
+
+
+@nox.session(venv_backend="none")
+def picamera2(session: nox.Session) -> None:
+    """Real picamera2 on real libcamera, recording into our ring."""
+    if reason := picamera2_rung.SID.missing():
+        session.skip(reason)
+    if picamera2_rung.main(["--quiet", *session.posargs]):
+        session.error("failed: see above")
+
+
+@nox.session
+def browser(session: nox.Session) -> None:
+    """Clips play in a real Chromium."""
+    chromium = _chromium(session)
+    install(session, "browser")
+    session.chdir(PROJECT)
+    session.run("python", "-m", "pytest", "--quiet", "tests/browser", env={"CHROMIUM": chromium})
+
+
+@nox.session
+def prove(session: nox.Session) -> None:
+    """Prove what takes long: many kills, many settings files, a real disk that is slow or stands still."""
+    install(session, "test")
+    session.chdir(PROJECT)
+    env = {"MISSED_MOMENT_KILLS": "200"}
+    session.run("python", "-m", "pytest", "-v", "tests/unit/test_kill.py", "tests/prove", *session.posargs, env=env)
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure side by side with a plain write and with picamera2's own way."""
+    install(session, "test", "picamera2")
+    session.chdir(PROJECT)
+    session.run("python", "benchmarks/bench.py", *session.posargs, env={"PYTHONPATH": "src:tests:benchmarks"})
+
+
+@nox.session
+def lock(session: nox.Session) -> None:
+    """Lock all requirements anew. The resolver itself is not locked: it only writes what is reviewed."""
+    session.install("uv")
+    session.chdir(PROJECT)
+    compile_ = ("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes",
+                "--no-header", "--no-annotate", "--upgrade")  # fmt: skip
+    session.run(*compile_, "pyproject.toml", "--output-file", "requirements/run.txt")
+    for group in ("test", "lint", "browser"):
+        session.run(*compile_, "pyproject.toml", "--group", group, "--output-file", f"requirements/{group}.txt")
+    for name in ("device-av", "picamera2", "tools"):
+        session.run(*compile_, "--no-deps" if name == "picamera2" else "--", f"requirements/{name}.in",
+                    "--output-file", f"requirements/{name}.txt")  # fmt: skip
+
+
+def _chromium(session: nox.Session) -> str:
+    """Return where Chromium is; installs it on Debian and Ubuntu as root, skips where it is not to be had."""
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if found := shutil.which(name):
+            return found
+    if os.geteuid() != 0 or shutil.which("apt-get") is None:
+        session.skip("there is no Chromium here, and only root on Debian or Ubuntu can install it by apt-get")
+    session.log("installing chromium with apt-get")
+    session.run("apt-get", "-qq", "update", external=True)
+    session.run("apt-get", "-qq", "install", "--no-install-recommends", "chromium", external=True)
+    return shutil.which("chromium") or "chromium"

@@ -251,5 +251,28 @@ PACKAGES = (
 )
 """What the Python project and its tests depend on, as Debian has it."""
 
+VENV_PYTHON = "/opt/venv/bin/python"
+
+
+def venv(requirements: Path, *options: str) -> tuple[Command, ...]:
+    """Return the set-up commands for a virtual environment beside Debian's packages, from locked `requirements`."""
+    pip = (VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
+    return (
+        ("python3", "-m", "venv", *options, "/opt/venv"),
+        (*pip, "--no-deps", "--require-hashes", "--requirement", requirements.name),
+    )
+
+
 TRIXIE = DebianRoot(name="trixie", suite="trixie", packages=PACKAGES)
 """What the device runs on: its Python and its libraries."""
+
+_TEST_REQUIREMENTS = PROJECT / "requirements" / "test.txt"
+
+TRIXIE_NEWEST = DebianRoot(
+    name="trixie-newest",
+    suite="trixie",
+    packages=("python3-venv", "ca-certificates", "tzdata", "util-linux-extra"),
+    inputs=(_TEST_REQUIREMENTS,),
+    setup=venv(_TEST_REQUIREMENTS),
+)
+"""The device's Python with the newest libraries, in a virtual environment."""

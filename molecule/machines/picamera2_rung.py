@@ -7,12 +7,11 @@ has a libcamera whose virtual camera works. No Debian has picamera2: it comes fr
 import sys
 from pathlib import Path
 
-from machines.debian_root import PACKAGES, PROJECT, DebianRoot
+from machines.debian_root import PACKAGES, PROJECT, VENV_PYTHON, DebianRoot, venv
 
 _INSIDE = "/project"
-_TESTS = Path("tests") / "picamera2"
-_PYTHON = "/opt/venv/bin/python"
-_PIP_INSTALL = (_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
+_TESTS = Path("tests") / "camera"
+_REQUIREMENTS = PROJECT / "requirements" / "picamera2.txt"
 
 SID = DebianRoot(
     name="picamera2",
@@ -26,10 +25,9 @@ SID = DebianRoot(
         "python3-prctl",
         "python3-venv",
     ),
-    inputs=(PROJECT / "requirements" / "picamera2.txt", PROJECT / _TESTS / "virtual.yaml"),
+    inputs=(_REQUIREMENTS, PROJECT / _TESTS / "virtual.yaml"),
     setup=(
-        ("python3", "-m", "venv", "--system-site-packages", "/opt/venv"),
-        (*_PIP_INSTALL, "--no-deps", "--require-hashes", "--requirement", "picamera2.txt"),
+        *venv(_REQUIREMENTS, "--system-site-packages"),
         ("install", "-D", "-t", "/usr/share/libcamera/pipeline/virtual", "virtual.yaml"),
     ),
 )
@@ -43,7 +41,7 @@ def main(arguments: list[str]) -> int:
     # What picamera2 is built on is behind sid's Python: its deprecations are not what is tested.
     options = ("-p", "no:cacheprovider", "-W", "ignore::DeprecationWarning")
     finished = SID.run(
-        [_PYTHON, "-m", "pytest", *options, _TESTS, *arguments],
+        [VENV_PYTHON, "-m", "pytest", *options, _TESTS, *arguments],
         binds={PROJECT: _INSIDE},
         cwd=_INSIDE,
         env={"PYTHONPATH": f"{_INSIDE}/src"},

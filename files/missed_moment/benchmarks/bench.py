@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import av
-import callback
-import kept
-import memory
 from rich.console import Console
 from rich.table import Table
 
+import callback
+import kept
+import memory
 import slow_disk
 
 HERE = Path(__file__).parent

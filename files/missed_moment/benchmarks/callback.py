@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from material import BEFORE_S, BITRATE, Player
-
 from missed_moment.board import Board
 from missed_moment.clips.inspect import inspect_clip
 from missed_moment.config import Loaded, MomentSettings, Settings, VideoSettings

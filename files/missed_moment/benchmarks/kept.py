@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import av
-from material import BEFORE_S, VIDEO, film
 
+from material import BEFORE_S, VIDEO, film
 from missed_moment.board import Board
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.room import Room

@@ -3,8 +3,10 @@
 Importable only where picamera2 is: on Raspberry Pi OS, or where the tests have built it.
 """
 
+import os
 from typing import Any
 
+from picamera2 import Picamera2
 from picamera2.encoders import Encoder, H264Encoder
 from picamera2.outputs import Output
 
@@ -12,7 +14,6 @@ from missed_moment.capture.camera import VideoSink
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError
 from missed_moment.packets import VideoFormat, VideoPacket
-from picamera2 import Picamera2
 
 
 def found() -> bool:
@@ -37,8 +38,8 @@ class Picamera2Camera:
         """Begin to film. Raises CameraError where libcamera finds no camera or cannot have it."""
         video = self._video
         try:
-            camera = Picamera2()
-        except (IndexError, RuntimeError) as error:  # none found; in use, or not answering
+            camera = _open()
+        except RuntimeError as error:  # none found, in use, or not answering
             raise CameraError(
                 f"no camera can be opened through libcamera ({error}): is its cable seated, "
                 "blue side to the contacts' back, and no other program using it?"
@@ -63,6 +64,21 @@ class Picamera2Camera:
         if camera is not None:
             camera.stop_recording()
             camera.close()
+
+
+def _open() -> Picamera2:
+    """Open the first camera.
+
+    picamera2 0.3.38 keeps both ends of a pipe where it cannot, and we try for as long as we run.
+    """
+    camera = Picamera2.__new__(Picamera2)
+    try:
+        camera.__init__()
+    except RuntimeError:
+        camera.notifymeread.close()
+        os.close(camera.notifyme_w)
+        raise
+    return camera
 
 
 class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints

@@ -34,9 +34,8 @@ stub_what_is_not_used()
 
 import picamera2.encoders  # noqa: E402 - needs the stubs
 import picamera2.picamera2  # noqa: E402
-from picamera2.allocators import Allocator  # noqa: E402
-
 from picamera2 import CompletedRequest, MappedArray, Picamera2  # noqa: E402
+from picamera2.allocators import Allocator  # noqa: E402
 
 
 def encode_as_a_pi_5() -> None:
