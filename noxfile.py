@@ -72,7 +72,7 @@ def trixie(session: nox.Session, libraries: str) -> None:
         [python, *UNIT_TESTS, "-p", "no:cacheprovider", *session.posargs],
         binds={PROJECT.absolute(): "/project"},
         cwd="/project",
-        env={"PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/hypothesis"},
+        env={"PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/h"},  # noqa: S108 - in the root
         check=False,
     )
     if tests.returncode:
@@ -102,8 +102,9 @@ def prove(session: nox.Session) -> None:
     """Prove what takes long: many kills, many settings files, a real disk that is slow or stands still."""
     install(session, "test")
     session.chdir(PROJECT)
-    env = {"MISSED_MOMENT_KILLS": "200"}
-    session.run("python", "-m", "pytest", "-v", "tests/unit/test_kill.py", "tests/prove", *session.posargs, env=env)
+    env = {"MISSED_MOMENT_KILLS": "200", "MISSED_MOMENT_SETTINGS": "10000"}
+    proofs = ("tests/unit/test_kill.py", "tests/unit/test_any_settings.py", "tests/prove")
+    session.run("python", "-m", "pytest", "-v", *proofs, *session.posargs, env=env)
 
 
 @nox.session

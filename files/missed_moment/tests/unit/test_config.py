@@ -5,11 +5,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import example, given
-from hypothesis import strategies as st
 
 from missed_moment.config import Settings, load, parse
-
-TABLES = {name: list(type(field.default).model_fields) for name, field in Settings.model_fields.items()}
+from toml_files import TABLES, toml_files
 
 
 def test_no_file_means_defaults_and_is_no_problem(tmp_path: Path) -> None:
@@ -81,45 +79,9 @@ def test_a_directory_in_its_place_is_one_problem(tmp_path: Path) -> None:
     assert "cannot be read" in load(tmp_path).problems[0]
 
 
-words = st.text(st.characters(codec="utf-8"), max_size=8)
-scalars = st.one_of(
-    st.booleans(),
-    st.integers(-(10**6), 10**6),
-    st.floats(),
-    words,
-    st.sampled_from([0, 17, 27, 60, 640, 720, 90, "stop", "oldest", "vfat"]),
-)
-keys = st.sampled_from(sorted({key for table in TABLES.values() for key in table})) | words
-values = st.one_of(scalars, st.lists(scalars, max_size=3), st.dictionaries(keys, scalars, max_size=2))
-tables = st.dictionaries(
-    st.sampled_from(sorted(TABLES)) | words,
-    st.dictionaries(keys, values, max_size=5) | scalars,
-    max_size=6,
-)
-
-
-def to_toml(value: object) -> str:
-    match value:
-        case dict():
-            return "{" + ", ".join(f"{to_toml(key)} = {to_toml(item)}" for key, item in value.items()) + "}"
-        case list():
-            return "[" + ", ".join(map(to_toml, value)) + "]"
-        case bool():
-            return str(value).lower()
-        case str():
-            return (
-                '"'
-                + "".join(f"\\U{ord(character):08x}" for character in value if not 0xD800 <= ord(character) < 0xE000)
-                + '"'
-            )
-        case _:
-            return repr(value)
-
-
-@given(tables)
-@example({"video": {"width": 640}, "button": {"pin": 27, "switch_pin": 27}})
-def test_any_toml_gives_settings_and_a_line_for_each_bad_key(content: dict[str, object]) -> None:
-    text = "\n".join(f"{to_toml(name)} = {to_toml(table)}" for name, table in content.items())
+@given(toml_files)
+@example("video = {width = 640}\nbutton = {pin = 27, switch_pin = 27}")
+def test_any_toml_gives_settings_and_a_line_for_each_bad_key(text: str) -> None:
     written = tomllib.loads(text)
     loaded = parse(text)
     assert Settings.model_validate(loaded.settings.model_dump()) == loaded.settings

@@ -1,0 +1,55 @@
+"""Whatever TOML lies on the boot partition, the recorder starts and films.
+
+MISSED_MOMENT_SETTINGS sets how many files are tried; `make prove` tries 10,000.
+"""
+
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from missed_moment.board import Board
+from missed_moment.config import parse
+from missed_moment.durable import LocalDisk
+from missed_moment.health import Fault
+from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.services.recorder import Recorder
+from rig import SMALL, film
+from toml_files import toml_files
+
+FILES = int(os.environ.get("MISSED_MOMENT_SETTINGS", "200"))
+
+
+class Still:
+    """A camera that takes one picture."""
+
+    name = "still"
+
+    def start(self, sink: Callable[[VideoPacket], None]) -> VideoFormat:
+        sink(film(1)[0])
+        return SMALL
+
+    def stop(self) -> None:
+        """Nothing to stop."""
+
+
+@pytest.mark.timeout(60 + FILES)
+@settings(max_examples=FILES, deadline=None, suppress_health_check=list(HealthCheck))
+@given(toml_files)
+def test_the_recorder_starts_and_films(text: str) -> None:
+    loaded = parse(text)
+    threads = threading.active_count()
+    with tempfile.TemporaryDirectory() as store:
+        recorder = Recorder(loaded, Still(), Path(store), LocalDisk(), Board(), lambda _: None)
+        recorder.start()
+        try:
+            while not recorder.ring.state().pictures:
+                assert threading.active_count() > threads
+        finally:
+            assert recorder.stop(30)
+    problems = recorder.health.faults().get(Fault.SETTINGS, "")
+    assert [line for line in problems.split("\n") if line] == list(loaded.problems)
