@@ -18,7 +18,7 @@ prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real sl
 bench: .venv/tools ## measure side by side; a table here, JSON in files/missed_moment/benchmarks/results
 	@$(NOX) --session bench
 
-format: .venv/tools ## format the code
+format: .venv/tools ## format the code, and write the pages that are made from it
 	@$(NOX) --session format
 
 lock: .venv/tools ## lock all requirements anew, with hashes

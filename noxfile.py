@@ -21,6 +21,7 @@ nox.options.sessions = ["lint", "unit", "trixie", "picamera2", "browser"]
 PROJECT = Path("files/missed_moment")
 REQUIREMENTS = PROJECT / "requirements"
 NEWEST, DEVICE = "newest", "14.2"
+SOURCE = {"PYTHONPATH": str(PROJECT / "src")}
 UNIT_TESTS = ("-m", "pytest", "--numprocesses", "4", "--quiet")
 
 
@@ -37,14 +38,16 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy", "--strict", "molecule/machines")
+    session.run("python", "tools/settings_reference.py", "--check", env=SOURCE)
     session.chdir(PROJECT)
     session.run("mypy")
 
 
 @nox.session(name="format")
 def format_(session: nox.Session) -> None:
-    """Format the code."""
+    """Format the code, and write the pages that are made from it."""
     install(session, "lint")
+    session.run("python", "tools/settings_reference.py", env=SOURCE)
     session.run("ruff", "check", "--fix", ".")
     session.run("ruff", "format", ".")
 

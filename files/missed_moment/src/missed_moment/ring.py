@@ -54,6 +54,21 @@ class Take:
         self._video_over = False
         self._pcm_over = not pcm  # nothing to wait for where there is no sound
 
+    def first(self) -> VideoPacket | None:
+        """Return the picture that the moment begins with; waits for one where there is no history.
+
+        None where the take ended before there was one.
+        """
+        while not self.history:
+            packet = self._live.get()
+            if packet is None:
+                self._live.put(None)  # for `live`
+                return None
+            if isinstance(packet, VideoPacket):
+                self._read_ns = packet.pts_ns
+                self.history = [packet]
+        return self.history[0]
+
     def live(self) -> Iterator[Packet]:
         """Yield what is captured from the press on; waits for it, and ends when the ring ends the take."""
         while (packet := self._live.get()) is not None:

@@ -196,6 +196,7 @@ def test_a_failing_disk_is_fault_six_and_harms_neither_capture_nor_the_next_save
         assert recorder.health.faults() == {}
         assert recorder.status().frames.lost == 0
     assert stored(tmp_path)
+    assert not list((tmp_path / ".incoming").iterdir())  # what could not be finished then is finished now
 
 
 def test_a_full_store_is_fault_three_before_the_next_press(tmp_path: Path) -> None:

@@ -47,6 +47,11 @@ class MomentInfo(_Record):
     temperature_c: float | None = None
     throttled: int | None = None
 
+    @property
+    def created_s(self) -> int:
+        """Unix time for the file's own header; 0, which means unknown there, where the clock is not certain."""
+        return int(self.start.timestamp()) if self.clock_certain else 0
+
 
 class ExportRecord(_Record):
     """`exported.json`: the verified copy that exists of a moment elsewhere."""

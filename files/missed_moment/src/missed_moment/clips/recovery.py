@@ -50,8 +50,9 @@ def _recover(catalogue: Catalogue, leftover: Path, device: str) -> Moment | None
         return None
     if clip is not None:  # otherwise it was finished, and described before that
         try:
-            catalogue.write_info(leftover, _describe(leftover, sequence, device, clip.tracks[0]))
-            clip.finish()
+            info = _describe(leftover, sequence, device, clip.tracks[0])
+            catalogue.write_info(leftover, info)
+            clip.finish(info.created_s)
         finally:
             clip.close()
     _add_thumbnail(catalogue, leftover)

@@ -91,9 +91,8 @@ class MomentWriter:
         kept yet, nothing is left of it then; if it was, what was kept is finished and visible, or (where not
         even that can be written) lies in the store and is finished at the next start.
         """
-        batches = _batches(order.take)
-        history = next(batches, None)  # waits where there is no history: just after start, or after "forget"
-        if history is None or order.withdrawn:
+        first = order.take.first()  # waits where there is no history: just after start, or after "forget"
+        if first is None or order.withdrawn:
             return None
         incoming = None
         try:
@@ -101,7 +100,7 @@ class MomentWriter:
                 self._catalogue.prepare()
                 self._room.assure(order.room)
                 order.sequence, incoming = self._catalogue.begin()
-            return self._write(order, incoming, history, batches, on_kept)
+            return self._write(order, incoming, first, on_kept)
         except MissedMomentError:
             self._clear_up(order, incoming)
             raise
@@ -114,31 +113,22 @@ class MomentWriter:
             ) from error
 
     def _write(
-        self,
-        order: Order,
-        incoming: Path,
-        history: list[VideoPacket],
-        batches: Iterator[list[VideoPacket]],
-        on_kept: Callable[[Order], None],
+        self, order: Order, incoming: Path, first: VideoPacket, on_kept: Callable[[Order], None]
     ) -> Moment | None:
-        picture = next(packet.data for packet in reversed(history) if packet.keyframe)
+        picture = next(packet.data for packet in reversed(order.take.history) if packet.keyframe)
         disk, path = self._catalogue.disk, incoming / names.CLIP
         with order.on_disk():
-            growing = GrowingClip(disk, path, history[0], order.video, self.label.rotation)
+            growing = GrowingClip(disk, path, first, order.video, self.label.rotation)
         with closing(growing) as clip:
-            _append(clip, history, order)
-            with order.on_disk():
-                self._catalogue.sync(incoming)
-            order.kept = True
-            on_kept(order)
-            del history
             trouble = None
             try:
-                # Should the power go before the end, this is what recovery finds besides the clip.
-                self._catalogue.write_info(incoming, self._describe(clip, order))
-                for batch in batches:
+                for batch in _batches(order.take):
                     _append(clip, batch, order)
+                    if not order.kept:
+                        self._make_kept(clip, order, incoming, on_kept)
             except (OSError, ClipError) as error:
+                if not order.kept:
+                    raise
                 trouble = error  # what was kept is finished all the same
             if order.withdrawn:
                 self._catalogue.discard(incoming)
@@ -147,11 +137,20 @@ class MomentWriter:
                 info = self._describe(clip, order)
                 self._catalogue.write_info(incoming, info)
                 self._add_thumbnail(incoming, picture)
-                clip.finish(int(info.start.timestamp()) if info.clock_certain else 0)
+                clip.finish(info.created_s)
                 moment = self._catalogue.publish(incoming)
         if trouble is not None:
             raise trouble
         return moment
+
+    def _make_kept(self, clip: GrowingClip, order: Order, incoming: Path, on_kept: Callable[[Order], None]) -> None:
+        """The history is synced; once its names are, it is kept."""
+        with order.on_disk():
+            self._catalogue.sync(incoming)
+        order.kept = True
+        on_kept(order)
+        with order.on_disk():  # should the power go before the end, this is what recovery finds besides the clip
+            self._catalogue.write_info(incoming, self._describe(clip, order))
 
     def _describe(self, clip: GrowingClip, order: Order) -> MomentInfo:
         start = clock.wall_time(clip.base_ns)

@@ -16,7 +16,8 @@ SILENCE_NS = 2 * NS
 START_NS = 10 * NS
 """The first picture may take this long: sensors settle, encoders load."""
 _LOOK_S = 0.25
-_BACK_OFF_S = (1.0, 2.0, 5.0, 10.0)
+_BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)
+"""A camera that did film is started again at once; one that does not start, less and less often."""
 
 
 class CameraKeeper:
@@ -86,6 +87,8 @@ class CameraKeeper:
                 self._on_format(video)
                 self._watch()
                 self._camera.stop()
+            if not self._wanted.is_set():
+                self._health.clear(Fault.CAMERA)  # what is switched off is not broken
             failures = 0 if self._meter.last_arrival_ns else failures + 1
             if not self._disturb.is_set():
                 self._disturb.wait(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])

@@ -1,6 +1,7 @@
 """The recorder as a program: panel, control socket and signals around a `Recorder`."""
 
 import logging
+import os
 import signal
 import threading
 from collections.abc import Mapping
@@ -14,13 +15,16 @@ from missed_moment.capture.choice import Kind, choose
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ControlError, MissedMomentError, PanelError
-from missed_moment.panel.board import BoardPanel
+from missed_moment.panel.gpio import GpioPanel
 from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
 from missed_moment.panel.language import Stick
 from missed_moment.panel.touch import Hold, Press, Touch
 from missed_moment.services.recorder import Recorder
 
 log = logging.getLogger(__name__)
+
+EXIT_BUG = os.EX_SOFTWARE
+"""Exit code after an error that nobody expected."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ def run(places: Places, kind: Kind) -> bool:
     Raises ControlError where another recorder runs on the same socket. Everything else that goes wrong is a fault
     that is shown, while whatever still works goes on.
     """
+    threading.excepthook = _end_at_once
     loaded = config.load(places.config)
     settings = loaded.settings
     lamps: list[Lamp] = [BoardLamp()]
@@ -98,7 +103,7 @@ def run(places: Places, kind: Kind) -> bool:
     server.start()
     panel = None
     try:
-        panel = BoardPanel(settings.button, settings.led, _Finger(recorder).touch, recorder.switch)
+        panel = GpioPanel(settings.button, settings.led, _Finger(recorder).touch, recorder.switch)
         lamps.append(panel)
     except PanelError as error:
         log.error("%s", error)
@@ -111,6 +116,16 @@ def run(places: Places, kind: Kind) -> bool:
     if panel is not None:
         panel.close()
     return finished
+
+
+def _end_at_once(bug: threading.ExceptHookArgs) -> None:
+    """End when a thread ends by an error that nobody expected.
+
+    Without its camera or its saver a recorder only looks alive. Whoever supervises us starts another, which
+    finishes what was kept.
+    """
+    log.critical("a bug in %s: ending, to be started again", bug.thread, exc_info=bug.exc_value)
+    os._exit(EXIT_BUG)
 
 
 def _wait_for_the_end() -> None:

@@ -226,9 +226,8 @@ class Recorder:
         saving = any(not order.kept for order in self._saver.orders())
         return Situation(camera, saving, self._stick, tuple(self.health.faults()))
 
-    def _kept(self, order: Order) -> None:
+    def _kept(self, _: Order) -> None:
         with self._changed:
-            order.kept = True
             self._show(language.choose(self._situation()))
             self._show(language.KEPT)
 

@@ -95,11 +95,7 @@ class Saver:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
-        try:
-            self._catalogue.prepare()
-            recover(self._catalogue, self._writer.label.device)
-        except OSError as error:
-            self._health.report(Fault.SAVE_FAILED, str(error))
+        self._recover()
         while True:
             self._look()
             try:
@@ -114,6 +110,13 @@ class Saver:
                     self._on_done(job)
                 elif self._written is not None and self._written[0] is job:
                     self._delete(self._written[1])
+
+    def _recover(self) -> None:
+        try:
+            self._catalogue.prepare()
+            recover(self._catalogue, self._writer.label.device)
+        except OSError as error:
+            self._health.report(Fault.SAVE_FAILED, str(error))
 
     def _look(self) -> None:
         """Look at what is in the store, and whether one more would fit: full is said before the next press."""
@@ -141,6 +144,7 @@ class Saver:
         else:
             if moment is not None:
                 self._health.clear(Fault.SAVE_FAILED)
+                self._recover()  # what an earlier save could not finish
                 log.info("%s is stored (%.1f MB)", moment.path.name, moment.size / 1e6)
         with self._lock:
             self._orders.remove(order)

@@ -15,7 +15,7 @@ from missed_moment.errors import PanelError
 from missed_moment.panel.touch import Touch, TouchGrammar
 
 
-class BoardPanel:
+class GpioPanel:
     """Reads the button and the switch, and is a lamp. Touches are reported from a thread of its own."""
 
     def __init__(
