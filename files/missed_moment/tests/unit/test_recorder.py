@@ -161,6 +161,9 @@ def test_the_switch_turns_the_camera_off_and_forgets(tmp_path: Path) -> None:
         filled(recorder)
         recorder.switch(False)
         wait_for(lambda: recorder.status().state == "off")
+        wait_for(lambda: recorder._keeper._camera._thread is None)  # what came until then is gone as well
+        wait_for(lambda: recorder.ring.state().size == 0)
+        threading.Event().wait(1.2)  # longer than until the next keyframe
         assert recorder.ring.state().size == 0
         seen = recorder.status().frames.seen
         recorder.switch(True)

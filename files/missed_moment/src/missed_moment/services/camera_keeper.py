@@ -30,12 +30,15 @@ class CameraKeeper:
         meter: FrameMeter,
         health: Health,
         on_format: Callable[[VideoFormat], None],
+        on_off: Callable[[], None],
     ) -> None:
+        """Set up; `on_off` is called when the camera has been switched off and nothing more will come."""
         self._camera = camera
         self._sink = sink
         self._meter = meter
         self._health = health
         self._on_format = on_format
+        self._on_off = on_off
         self._wanted = threading.Event()
         self._wanted.set()
         self._disturb = threading.Event()  # something changed: stop, or the switch
@@ -89,6 +92,7 @@ class CameraKeeper:
                 self._camera.stop()
             if not self._wanted.is_set():
                 self._health.clear(Fault.CAMERA)  # what is switched off is not broken
+                self._on_off()
             failures = 0 if self._meter.last_arrival_ns else failures + 1
             if not self._disturb.is_set():
                 self._disturb.wait(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])

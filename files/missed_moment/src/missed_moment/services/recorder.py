@@ -65,7 +65,9 @@ class Recorder:
         self._post_roll_bytes = round(settings.moment.after_s * bitrate * BYTES_MARGIN)
         self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
         self._meter = FrameMeter()
-        self._keeper = CameraKeeper(camera, self._take_picture, self._meter, self.health, self._set_format)
+        self._keeper = CameraKeeper(
+            camera, self._take_picture, self._meter, self.health, self._set_format, self._camera_is_off
+        )
         label = Label(settings.device.name, settings.video.rotation)
         room = Room(self.catalogue, settings.store.when_full)
         writer = MomentWriter(self.catalogue, room, board, label)
@@ -113,7 +115,7 @@ class Recorder:
             self._changed.notify_all()
 
     def switch(self, on: bool) -> None:
-        """Film, or do not. Off, the last minute is gone as well."""
+        """Film, or do not. Off, the last minute is gone as well, and so is what comes until the camera has stopped."""
         if not on:
             with self._changed:
                 self._apply(self._grammar.forget(clock.monotonic_ns()))
@@ -175,6 +177,10 @@ class Recorder:
 
     def _set_format(self, video: VideoFormat) -> None:
         self._format = video
+
+    def _camera_is_off(self) -> None:
+        with self._changed:
+            self._apply(self._grammar.forget(clock.monotonic_ns()))
 
     def _apply(self, actions: list[Action]) -> None:
         for action in actions:
