@@ -8,7 +8,8 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
+from rich.text import Text
 
 from missed_moment import __version__, demo
 from missed_moment.capture.choice import Kind
@@ -116,7 +117,7 @@ def status(socket: Path, as_json: bool) -> None:
     table.add_row("moments", f"{answer.store.moments} stored, {answer.store.not_exported} on no stick yet")
     table.add_row("room", f"{answer.store.free_bytes / 1e9:.2f} GB free")
     for fault, message in answer.faults.items():
-        table.add_row(f"[red]{fault}[/red]", message)
+        table.add_row(Text(fault, "red"), Text(message))  # "[video] ..." in a message is no markup
     table.add_row("versions", ", ".join(f"{name} {version}" for name, version in answer.versions.items()))
     Console().print(table)
 
@@ -148,7 +149,8 @@ def clips(store: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(rows, indent=2))
         return
-    table = Table("moment", "start (UTC)", "length", "size", "on a stick", "clip", box=None)
+    where = Column("clip", overflow="fold")
+    table = Table("moment", "start (UTC)", "length", "size", "on a stick", where, box=None)
     for row in rows:
         start = f"{row['start'] or '?'}".removesuffix("+00:00") + (
             "" if row["clock_certain"] else " (clock not certain)"
@@ -156,7 +158,7 @@ def clips(store: Path, as_json: bool) -> None:
         length = f"{row['duration_s'] or 0:.0f} s" + (" (recovered)" if row["recovered"] else "")
         size = f"{moments[rows.index(row)].size / 1e6:.1f} MB"
         table.add_row(str(row["sequence"]), start, length, size, "yes" if row["exported"] else "no", str(row["clip"]))
-    Console(soft_wrap=True).print(table)
+    Console().print(table)
 
 
 @cli.command("export", epilog=_EPILOG)

@@ -9,7 +9,7 @@ from then on, in order and without a gap between the two.
 import threading
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from queue import SimpleQueue
 
 from missed_moment.clock import NS
@@ -103,7 +103,6 @@ class Take:
         self._live.put(None)
 
 
-@dataclass
 class Ring:
     """GOPs and PCM of the last `seconds` seconds, `max_bytes` of payload at most.
 
@@ -112,15 +111,16 @@ class Ring:
     that alone is over it is dropped, and the next keyframe starts anew.
     """
 
-    seconds: float
-    max_bytes: int
-    _gops: deque[Gop] = field(default_factory=deque)
-    _pcm: deque[PcmBlock] = field(default_factory=deque)
-    _takes: list[Take] = field(default_factory=list)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-    _size: int = 0
-    _unusable: int = 0
-    _broken: bool = True  # until a keyframe comes
+    def __init__(self, seconds: float, max_bytes: int) -> None:
+        self._span_ns = round(seconds * NS)
+        self._max_bytes = max_bytes
+        self._gops: deque[Gop] = deque()
+        self._pcm: deque[PcmBlock] = deque()
+        self._takes: list[Take] = []
+        self._lock = threading.Lock()
+        self._size = 0
+        self._unusable = 0
+        self._broken = True  # until a keyframe comes
 
     def push_video(self, packet: VideoPacket) -> None:
         """Append one picture. O(1); never waits for more than another push or a snapshot (0.1 ms)."""
@@ -198,15 +198,15 @@ class Ring:
                 take._close()  # noqa: SLF001
 
     def _evict(self, now_ns: int) -> None:
-        oldest_wanted_ns = now_ns - round(self.seconds * NS)
+        oldest_wanted_ns = now_ns - self._span_ns
         gops, pcm = self._gops, self._pcm
-        while len(gops) > 1 and (gops[1].start_ns <= oldest_wanted_ns or self._size > self.max_bytes):
+        while len(gops) > 1 and (gops[1].start_ns <= oldest_wanted_ns or self._size > self._max_bytes):
             self._size -= gops.popleft().size
         # Sound is kept for as long as the pictures it belongs to, and one second before them (see `follow`).
         oldest_pcm_ns = max(oldest_wanted_ns, gops[0].start_ns) - NS if gops else oldest_wanted_ns
-        while pcm and (pcm[0].pts_ns < oldest_pcm_ns or (self._size > self.max_bytes and len(gops) <= 1)):
+        while pcm and (pcm[0].pts_ns < oldest_pcm_ns or (self._size > self._max_bytes and len(gops) <= 1)):
             self._size -= len(pcm.popleft().data)
-        if gops and self._size > self.max_bytes:
+        if gops and self._size > self._max_bytes:
             dropped = gops.pop()
             self._size -= dropped.size
             self._unusable += len(dropped.packets)

@@ -35,7 +35,7 @@ def recorder(tmp_path: Path, socket: Path) -> Iterator[subprocess.Popen[str]]:
     (tmp_path / "settings.toml").write_text(QUICK)
     command = [sys.executable, "-m", "missed_moment", "run", "--camera", "synthetic", "--socket", str(socket)]
     command += ["--config", str(tmp_path / "settings.toml"), "--store", str(tmp_path / "clips")]
-    environment = {**os.environ, "PYTHONPATH": str(SRC), "GPIOZERO_PIN_FACTORY": "mock"}
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         wait_for(lambda: process.poll() is not None or missed_moment("status", "--socket", socket).returncode == 0)
         yield process
@@ -87,6 +87,20 @@ def test_ended_politely_it_finishes_what_was_pressed_for(
     [moment] = Catalogue(tmp_path / "clips", LocalDisk()).moments()
     assert len(assert_whole(moment.clip)) >= 30
     assert not socket.exists()
+
+
+def test_the_status_says_what_is_wrong_with_the_settings(tmp_path: Path, socket: Path) -> None:
+    (tmp_path / "s.toml").write_text("[video]\nwidht = 1\n")
+    command = [sys.executable, "-m", "missed_moment", "run", "--camera", "synthetic", "--socket", str(socket)]
+    command += ["--config", str(tmp_path / "s.toml"), "--store", str(tmp_path / "clips")]
+    with subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(SRC)}, stderr=subprocess.PIPE) as process:
+        wait_for(lambda: missed_moment("status", "--socket", socket).returncode == 0)
+        told = missed_moment("status", "--socket", socket).stdout
+        process.send_signal(signal.SIGTERM)
+        _, said = process.communicate(timeout=30)
+    assert "s.toml: [video] widht is not a setting" in told
+    assert b"goes on without them" in said  # there is no GPIO here
+    assert b"Fallback" not in said
 
 
 def test_a_second_recorder_says_why_it_does_not_start(
@@ -171,7 +185,7 @@ synthetic.burn_number = burn
 directory = Path(sys.argv[1])
 program.run(program.Places(directory / "none.toml", directory / "clips", directory / "s"), "synthetic")
 """
-    environment = {**os.environ, "PYTHONPATH": str(SRC), "GPIOZERO_PIN_FACTORY": "mock"}
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
     died = subprocess.run(
         [sys.executable, "-c", dying, tmp_path],
         env=environment,

@@ -10,6 +10,7 @@ from missed_moment.clips.growing import GrowingClip, gops
 from missed_moment.clips.inspect import inspect_clip
 from missed_moment.clips.mp4 import ClipFile, Sample, video_track
 from missed_moment.clips.mp4_reader import reopen
+from missed_moment.clock import NS
 from missed_moment.durable import LocalDisk, SequentialFile
 from missed_moment.errors import ClipError
 from rig import SMALL, HookedDisk, assert_whole, film, numbers_in
@@ -66,6 +67,16 @@ def test_times_are_those_of_capture(tmp_path: Path) -> None:
     [gap] = clip.facts()["gaps"]
     assert gap.at_s == pytest.approx(29 / 30, abs=0.01)
     assert gap.length_s == pytest.approx(1.5 + 1 / 30, abs=0.01)
+
+
+def test_a_clock_that_steps_back_does_not_make_a_file_unreadable(tmp_path: Path) -> None:
+    packets = film(2)
+    stepped = [packet._replace(pts_ns=packet.pts_ns - (NS if n >= 45 else 0)) for n, packet in enumerate(packets)]
+    clip = GrowingClip(DISK, tmp_path / "clip.mp4", stepped[0], SMALL, 0)
+    clip.append(stepped)
+    clip.finish(0)
+    clip.close()
+    assert assert_whole(tmp_path / "clip.mp4") == list(range(60))
 
 
 def test_the_only_write_that_is_not_an_append_is_eight_bytes_in_one_sector(tmp_path: Path) -> None:

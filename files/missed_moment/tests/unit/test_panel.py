@@ -12,7 +12,7 @@ from missed_moment.config import ButtonSettings, LedSettings
 from missed_moment.errors import PanelError
 from missed_moment.health import Fault
 from missed_moment.panel import language
-from missed_moment.panel.gpio import GpioPanel
+from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Signaller
 from missed_moment.panel.language import Situation, Stick, choose
 from missed_moment.panel.touch import Press, Touch
@@ -116,7 +116,7 @@ def factory() -> Iterator[MockFactory]:
 
 def test_the_button_reports_its_press_and_the_led_shines(factory: MockFactory) -> None:
     touches: list[Touch] = []
-    panel = GpioPanel(ButtonSettings(), LedSettings(), touches.append, lambda _: None, factory)
+    panel = GpioPanel(factory, ButtonSettings(), LedSettings(), touches.append, lambda _: None)
     try:
         factory.pin(17).drive_low()
         wait_for(lambda: bool(touches))
@@ -131,7 +131,7 @@ def test_the_button_reports_its_press_and_the_led_shines(factory: MockFactory) -
 @pytest.mark.parametrize("active_low", [True, False])
 def test_the_button_may_connect_to_either_side(factory: MockFactory, active_low: bool) -> None:
     touches: list[Touch] = []
-    panel = GpioPanel(ButtonSettings(active_low=active_low), LedSettings(), touches.append, lambda _: None, factory)
+    panel = GpioPanel(factory, ButtonSettings(active_low=active_low), LedSettings(), touches.append, lambda _: None)
     try:
         pin = factory.pin(17)
         (pin.drive_low if active_low else pin.drive_high)()
@@ -142,7 +142,7 @@ def test_the_button_may_connect_to_either_side(factory: MockFactory, active_low:
 
 def test_the_switch_is_told_at_start_and_when_it_moves(factory: MockFactory) -> None:
     positions: list[bool] = []
-    panel = GpioPanel(ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append, factory)
+    panel = GpioPanel(factory, ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append)
     try:
         assert positions == [False]
         factory.pin(22).drive_low()
@@ -153,6 +153,11 @@ def test_the_switch_is_told_at_start_and_when_it_moves(factory: MockFactory) -> 
         panel.close()
 
 
+def test_a_computer_without_a_header_is_one_clear_error() -> None:
+    with pytest.raises(PanelError, match="goes on without"):
+        board_pins()
+
+
 def test_pins_that_cannot_be_had_are_one_clear_error(factory: MockFactory) -> None:
     with pytest.raises(PanelError, match="goes on without"):
-        GpioPanel(ButtonSettings(pin=17), LedSettings(pin=17), lambda _: None, lambda _: None, factory)
+        GpioPanel(factory, ButtonSettings(pin=17), LedSettings(pin=17), lambda _: None, lambda _: None)

@@ -37,6 +37,7 @@ class GrowingClip:
         """
         self.base_ns = first.pts_ns
         self.video = video
+        self._ticks = -1
         self._parameters = ParameterSets.find(first)
         self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation)
         self._file = SequentialFile.create(disk, path)
@@ -68,7 +69,8 @@ class GrowingClip:
 
     def _sample(self, packet: VideoPacket) -> Sample:
         ticks = (packet.pts_ns - self.base_ns) * MOVIE_TIMESCALE // NS
-        return Sample(self._parameters.strip(packet), ticks, packet.keyframe)
+        self._ticks = max(ticks, self._ticks + 1)  # a driver whose clock steps back must not make a file unreadable
+        return Sample(self._parameters.strip(packet), self._ticks, packet.keyframe)
 
 
 def gops(packets: Iterable[VideoPacket]) -> Iterator[list[VideoPacket]]:

@@ -14,17 +14,36 @@ from missed_moment.config import ButtonSettings, LedSettings
 from missed_moment.errors import PanelError
 from missed_moment.panel.touch import Touch, TouchGrammar
 
+_GO_ON = "the recorder goes on without them"
+
+
+def board_pins() -> Factory:
+    """Return the pins of the board's header, through lgpio and nothing else.
+
+    gpiozero by itself would go on in silence with libraries that lose edges or need other rights. Raises
+    PanelError where there is no header.
+    """
+    try:
+        import lgpio  # noqa: PLC0415 - on a Raspberry Pi only
+        from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415
+    except ImportError as error:
+        raise PanelError(f"button and LED cannot be used ({error}): {_GO_ON}") from error
+    try:
+        return LGPIOFactory()
+    except (GPIOZeroError, OSError, lgpio.error) as error:
+        raise PanelError(f"button and LED cannot be used ({error}): {_GO_ON}") from error
+
 
 class GpioPanel:
     """Reads the button and the switch, and is a lamp. Touches are reported from a thread of its own."""
 
     def __init__(
         self,
+        factory: Factory,
         button: ButtonSettings,
         led: LedSettings,
         on_touch: Callable[[Touch], None],
         on_switch: Callable[[bool], None],
-        factory: Factory | None = None,
     ) -> None:
         """Claim the pins; `on_switch(closed)` is called with the switch's position now, and when it changes.
 
@@ -40,7 +59,7 @@ class GpioPanel:
             if button.switch_pin is not None:
                 self._switch = DigitalInputDevice(button.switch_pin, pull_up=True, pin_factory=factory)
         except (GPIOZeroError, OSError) as error:
-            raise PanelError(f"button and LED cannot be used ({error}): the recorder goes on without them") from error
+            raise PanelError(f"button and LED cannot be used ({error}): {_GO_ON}") from error
         self._button.when_pressed = lambda: self._edges.put((clock.monotonic_ns(), True))
         self._button.when_released = lambda: self._edges.put((clock.monotonic_ns(), False))
         if self._switch is not None:

@@ -15,7 +15,7 @@ from missed_moment.capture.choice import Kind, choose
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ControlError, MissedMomentError, PanelError
-from missed_moment.panel.gpio import GpioPanel
+from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
 from missed_moment.panel.language import Stick
 from missed_moment.panel.touch import Hold, Press, Touch
@@ -103,7 +103,7 @@ def run(places: Places, kind: Kind) -> bool:
     server.start()
     panel = None
     try:
-        panel = GpioPanel(settings.button, settings.led, _Finger(recorder).touch, recorder.switch)
+        panel = GpioPanel(board_pins(), settings.button, settings.led, _Finger(recorder).touch, recorder.switch)
         lamps.append(panel)
     except PanelError as error:
         log.error("%s", error)
