@@ -61,7 +61,11 @@ class LocalDisk:
     """`Disk` on a mounted file system."""
 
     def create(self, path: Path) -> int:  # noqa: D102
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        if os.geteuid() == 0:  # what root notes in the store must stay readable for the recorder
+            owner = path.parent.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        return descriptor
 
     def open(self, path: Path) -> int:  # noqa: D102
         return os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)

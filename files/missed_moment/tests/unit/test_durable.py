@@ -58,6 +58,13 @@ def test_where_replacing_fails_the_old_content_stays(tmp_path: Path, call: str) 
     assert (tmp_path / "file").read_text() == "old"
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a directory to somebody else")
+def test_what_root_writes_belongs_to_the_owner_of_the_directory(tmp_path: Path) -> None:
+    os.chown(tmp_path, 65534, 65534)
+    replace_file(LocalDisk(), tmp_path / "file", b"new")
+    assert ((tmp_path / "file").stat().st_uid, (tmp_path / "file").stat().st_gid) == (65534, 65534)
+
+
 def test_moving_a_directory_makes_both_names_durable(tmp_path: Path) -> None:
     (tmp_path / "a" / "one").mkdir(parents=True)
     (tmp_path / "b").mkdir()

@@ -156,6 +156,19 @@ def test_a_hold_withdraws_the_moment_that_it_began_with(tmp_path: Path, hold_s: 
     assert not list((tmp_path / ".incoming").iterdir())
 
 
+def test_a_hold_leaves_nothing_of_a_moment_that_the_disk_did_not_finish(tmp_path: Path) -> None:
+    disk = FailingDisk("rename", errno.EIO)
+    with recording(tmp_path, disk) as recorder:
+        filled(recorder)
+        pressed_ns = recorder.press()
+        assert recorder.wait_saved(20)
+        assert list((tmp_path / ".incoming").iterdir())
+        disk.mend()
+        recorder.forget(pressed_ns)
+        wait_for(lambda: not list((tmp_path / ".incoming").iterdir()))
+    assert stored(tmp_path) == []
+
+
 def test_the_switch_turns_the_camera_off_and_forgets(tmp_path: Path) -> None:
     with recording(tmp_path) as recorder:
         filled(recorder)

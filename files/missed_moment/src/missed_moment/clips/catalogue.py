@@ -156,6 +156,15 @@ class Catalogue:
         """Remove what never became a moment."""
         self.disk.remove(incoming)
 
+    def forget(self, sequence: int) -> None:
+        """Delete a moment by its number, whether it is whole or still being written. Nothing where there is none."""
+        leftover = self.incoming / names.directory_name(sequence)
+        if leftover.exists():
+            self.disk.remove(leftover)
+        for moment in self.moments():
+            if moment.sequence == sequence:
+                self.remove(moment)
+
     def remove(self, moment: Moment) -> None:
         """Delete a moment: it is out of sight at once and whole until then, also if the power goes now."""
         if moment.sequence > self._last_deleted():

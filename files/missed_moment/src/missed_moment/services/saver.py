@@ -6,7 +6,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Literal
 
-from missed_moment.clips.catalogue import Catalogue, Moment
+from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.recovery import recover
 from missed_moment.clips.room import Room
 from missed_moment.clips.writer import MomentWriter, Order
@@ -47,7 +47,6 @@ class Saver:
         self._queue: SimpleQueue[Order | Literal["look", "stop"]] = SimpleQueue()
         self._lock = threading.Lock()
         self._orders: list[Order] = []  # not finished yet, oldest first
-        self._written: tuple[Order, Moment] | None = None
         self._thread = threading.Thread(target=self._work, name="saver", daemon=True)
 
     def start(self) -> None:
@@ -64,8 +63,8 @@ class Saver:
         """Make sure that nothing of an order stays in the store. Its take must have been cut."""
         order.withdrawn = True
         with self._lock:
-            written = order not in self._orders
-        if written:
+            finished = order not in self._orders
+        if finished:
             self._queue.put(order)  # the saver's own thread deletes it: that, too, waits for the disk
 
     def look(self) -> None:
@@ -96,8 +95,9 @@ class Saver:
 
     def _work(self) -> None:
         self._recover()
+        self._count()
         while True:
-            self._look()
+            self._check_room()
             try:
                 job = self._queue.get(timeout=_LOOK_S)
             except Empty:
@@ -108,8 +108,9 @@ class Saver:
                 if job in self.orders():
                     self._save(job)
                     self._on_done(job)
-                elif self._written is not None and self._written[0] is job:
-                    self._delete(self._written[1])
+                else:
+                    self._forget(job)
+            self._count()
 
     def _recover(self) -> None:
         try:
@@ -118,23 +119,29 @@ class Saver:
         except OSError as error:
             self._health.report(Fault.SAVE_FAILED, str(error))
 
-    def _look(self) -> None:
-        """Look at what is in the store, and whether one more would fit: full is said before the next press."""
+    def _count(self) -> None:
+        """Look at what is in the store."""
         try:
             moments = self._catalogue.moments()
-            waiting = sum(moment.exported is None for moment in moments)
             free = self._catalogue.disk.free(self._catalogue.root)
-            self.stored = StoreStatus(moments=len(moments), not_exported=waiting, free_bytes=free)
+        except OSError as error:
+            log.warning("the store cannot be looked at (%s)", error)
+            return
+        waiting = sum(moment.exported is None for moment in moments)
+        self.stored = StoreStatus(moments=len(moments), not_exported=waiting, free_bytes=free)
+
+    def _check_room(self) -> None:
+        """Would one more fit? Full is said before the next press."""
+        try:
             self._room.check(self._one_moment)
         except StoreFullError as error:
             self._health.report(Fault.STORAGE_FULL, str(error))
         except OSError as error:
-            log.warning("the store cannot be looked at (%s)", error)
+            log.warning("the room in the store cannot be looked at (%s)", error)
         else:
             self._health.clear(Fault.STORAGE_FULL)
 
     def _save(self, order: Order) -> None:
-        moment = None
         try:
             moment = self._writer.write(order, self._on_kept)
         except StoreFullError as error:
@@ -142,24 +149,25 @@ class Saver:
         except MissedMomentError as error:
             self._health.report(Fault.SAVE_FAILED, str(error))
         else:
+            self._health.clear(Fault.SAVE_FAILED)
             if moment is not None:
-                self._health.clear(Fault.SAVE_FAILED)
-                self._recover()  # what an earlier save could not finish
                 log.info("%s is stored (%.1f MB)", moment.path.name, moment.size / 1e6)
+                self._recover()  # what an earlier save could not finish
         with self._lock:
             self._orders.remove(order)
             withdrawn = order.withdrawn
-            self._written = (order, moment) if moment is not None else None
-        if withdrawn and moment is not None:  # withdrawn while it was being given its name
-            self._delete(moment)
+        if withdrawn:
+            self._forget(order)
 
-    def _delete(self, moment: Moment) -> None:
-        self._written = None
+    def _forget(self, order: Order) -> None:
+        """Delete whatever became of an order."""
+        if order.sequence is None:
+            return
         try:
-            self._catalogue.remove(moment)
-            log.info("%s is forgotten", moment.path.name)
+            self._catalogue.forget(order.sequence)
         except OSError as error:
             self._health.report(
                 Fault.SAVE_FAILED,
-                f"{moment.path} could not be forgotten ({error.strerror}): delete it by hand",
+                f"moment {order.sequence} in {self._catalogue.root} could not be forgotten ({error.strerror}): "
+                "delete it by hand",
             )
