@@ -140,15 +140,22 @@ def test_a_stick_that_gives_back_something_else_is_not_believed(
     assert exported(catalogue) == [False] * 3
 
 
-def test_reading_back_does_not_come_from_the_cache(tmp_path: Path) -> None:
-    """After `digest`'s cache drop, the kernel holds no page of the file (fincore is util-linux's witness)."""
+def test_reading_back_does_not_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When `digest` begins to read, the kernel holds no page of the file (fincore is util-linux's witness)."""
+    fincore = ["fincore", "--noheadings", "--output", "PAGES", str(tmp_path / "d" / "file")]
+    cached: list[str] = []
+
+    def read(_: int) -> str:
+        cached.append(subprocess.run(fincore, capture_output=True, text=True, check=True).stdout.strip())
+        return ""
+
+    monkeypatch.setattr(directory, "sha256", read)
     with opened(tmp_path, "d") as folder:
         folder.write("file", iter([os.urandom(4 * 1024 * 1024)]))
-        descriptor = os.open(tmp_path / "d" / "file", os.O_RDONLY)
-        directory._drop_cache(descriptor)
-        os.close(descriptor)
-    fincore = ["fincore", "--noheadings", "--output", "PAGES", str(tmp_path / "d" / "file")]
-    assert subprocess.run(fincore, capture_output=True, text=True, check=True).stdout.strip() == "0"
+        read(0)
+        folder.digest("file")
+    assert int(cached[0]) > 0
+    assert cached[1] == "0"
 
 
 def test_a_full_stick_takes_what_fits_oldest_first(
