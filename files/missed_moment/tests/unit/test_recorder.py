@@ -19,7 +19,7 @@ from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Stick
 from missed_moment.services import camera_keeper, saver
 from missed_moment.services.recorder import Recorder
-from rig import SMALL_SETTINGS, FailingDisk, StoppedDisk, assert_whole, recording, wait_for
+from rig import SMALL_SETTINGS, FailingDisk, HookedDisk, StoppedDisk, assert_whole, recording, wait_for
 
 FPS = SMALL_SETTINGS.fps
 
@@ -154,6 +154,24 @@ def test_a_hold_withdraws_the_moment_that_it_began_with(tmp_path: Path, hold_s: 
         wait_for(lambda: stored(tmp_path) == [])
     assert stored(tmp_path) == []
     assert not list((tmp_path / ".incoming").iterdir())
+
+
+def test_a_hold_withdraws_its_moment_at_the_very_instant_that_it_gets_its_name(tmp_path: Path) -> None:
+    reached, go = threading.Event(), threading.Event()
+
+    def wait_at_the_last_rename(call: str, arguments: tuple[Path, ...]) -> None:
+        if call == "rename" and arguments[1].parent == tmp_path:
+            reached.set()
+            assert go.wait(20)
+
+    with recording(tmp_path, HookedDisk(wait_at_the_last_rename)) as recorder:
+        filled(recorder)
+        pressed_ns = recorder.press()
+        assert reached.wait(20)
+        recorder.forget(pressed_ns)
+        go.set()
+        assert recorder.wait_saved(20)
+    assert stored(tmp_path) == []
 
 
 def test_a_hold_leaves_nothing_of_a_moment_that_the_disk_did_not_finish(tmp_path: Path) -> None:
