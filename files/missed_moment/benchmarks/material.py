@@ -1,9 +1,11 @@
 """A minute of video at 10 Mbit/s, and a camera that plays it."""
 
 import functools
+import multiprocessing
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 
 import av
 import numpy as np
@@ -21,8 +23,16 @@ _ENCODED_S = 5
 
 
 @functools.cache
-def _encoded() -> tuple[VideoPacket, ...]:
-    """Noise under a slow pan, which is what makes an encoder spend its whole bit rate."""
+def encoded() -> tuple[VideoPacket, ...]:
+    """Five seconds, which the film repeats: noise under a slow pan makes an encoder spend its whole bit rate.
+
+    Encoded in another process, so that the encoder's memory is not taken for the ring's.
+    """
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as other:
+        return other.submit(_encode).result()
+
+
+def _encode() -> tuple[VideoPacket, ...]:
     encoder = SoftwareEncoder(VIDEO, BITRATE)
     noise = np.random.default_rng(1).integers(16, 235, (VIDEO.height * 3 // 2, VIDEO.width * 2)).astype(np.uint8)
     noise[VIDEO.height :] = 128
@@ -38,8 +48,7 @@ def _encoded() -> tuple[VideoPacket, ...]:
 
 def packet(number: int, start_ns: int = 0) -> VideoPacket:
     """Return picture `number` of an endless film; its payload is a copy of its own, as a camera's is."""
-    encoded = _encoded()
-    original = encoded[number % len(encoded)]
+    original = encoded()[number % len(encoded())]
     return VideoPacket.of(bytes(bytearray(original.data)), start_ns + round(number * NS / VIDEO.fps), original.keyframe)
 
 

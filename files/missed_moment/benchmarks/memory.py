@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from material import BEFORE_S, VIDEO, packet
+from material import BEFORE_S, VIDEO, encoded, packet
 from missed_moment.ring import Ring
 
 HOURS = 12
@@ -31,7 +31,8 @@ def _resident() -> int:
 
 
 def _twelve_hours() -> dict[str, Any]:
-    empty = _resident()  # libraries are loaded, nothing was encoded yet
+    encoded()
+    empty = _resident()
     ring = Ring(BEFORE_S + 10, 2**30)
     samples = []
     for number in range(round(HOURS * 3600 * VIDEO.fps)):
