@@ -125,12 +125,12 @@ def lock(session: nox.Session) -> None:
     session.chdir(PROJECT)
     compile_ = ("uv", "pip", "compile", "--quiet", "--universal", "--python-version", "3.11", "--generate-hashes",
                 "--no-header", "--no-annotate", "--upgrade")  # fmt: skip
-    session.run(*compile_, "pyproject.toml", "--output-file", "requirements/run.txt")
-    for group in ("test", "lint", "browser"):
-        session.run(*compile_, "pyproject.toml", "--group", group, "--output-file", f"requirements/{group}.txt")
-    for name in ("device-av", "picamera2", "tools"):
-        session.run(*compile_, "--no-deps" if name == "picamera2" else "--", f"requirements/{name}.in",
-                    "--output-file", f"requirements/{name}.txt")  # fmt: skip
+    sources = {"run": ["pyproject.toml"]}
+    sources |= {group: ["pyproject.toml", "--group", group] for group in ("test", "lint", "browser")}
+    sources |= {name: [f"requirements/{name}.in"] for name in ("device-av", "tools")}
+    sources["picamera2"] = ["requirements/picamera2.in", "--no-deps"]  # the rest is Debian's
+    for name, source in sources.items():
+        session.run(*compile_, *source, "--output-file", f"requirements/{name}.txt")
 
 
 def _chromium(session: nox.Session) -> str:

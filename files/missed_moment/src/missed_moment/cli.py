@@ -221,7 +221,7 @@ def main() -> None:
         cli(standalone_mode=False)
     except NoRecorderError as error:
         _fail(str(error), EXIT_NO_RECORDER)
-    except MissedMomentError as error:
+    except (MissedMomentError, OSError) as error:
         _fail(str(error), EXIT_FAILED)
     except click.ClickException as error:
         error.show()

@@ -148,6 +148,13 @@ def test_check_finds_what_is_wrong(tmp_path: Path) -> None:
     assert "moment-000002" in found.stdout
 
 
+def test_a_store_that_is_no_directory_is_one_line_and_exit_code_one(tmp_path: Path) -> None:
+    (tmp_path / "clips").write_text("")
+    refused = missed_moment("clips", "--store", tmp_path / "clips")
+    assert refused.returncode == 1
+    assert len(refused.stderr.splitlines()) == 1
+
+
 def test_an_empty_store_is_no_error(tmp_path: Path) -> None:
     assert missed_moment("clips", "--store", tmp_path / "none").returncode == 0
     (tmp_path / "stick").mkdir()

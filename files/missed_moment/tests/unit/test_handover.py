@@ -183,6 +183,28 @@ def test_a_moment_deleted_meanwhile_does_not_stop_the_others(catalogue: Catalogu
     assert len(report.failed) == 1
 
 
+def test_a_stick_that_cannot_be_read_is_one_clear_error(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dying(*_: object) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Directory, "read", dying)
+    with pytest.raises(ExportError, match="use another stick"):
+        HandOver(catalogue, stick).run()
+
+
+def test_a_copy_that_cannot_be_noted_is_told(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Catalogue, "mark_exported", refuse)
+    report = HandOver(catalogue, stick).run()
+    assert "copied and verified, but that cannot be noted" in report.failed[0]
+
+
 @pytest.mark.parametrize("trap", ["file", "link to a directory", "dangling link"])
 def test_a_folder_that_is_none_is_refused_and_nothing_is_written_elsewhere(
     catalogue: Catalogue, stick: Path, tmp_path: Path, trap: str

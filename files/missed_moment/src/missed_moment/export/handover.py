@@ -66,13 +66,13 @@ class HandOver:
         """
         report = Report()
         with opened(self._target, FOLDER) as stick:
-            known = sums.parse(stick.read(sums.NAME, sums.MAX_BYTES))
-            missing = []
-            for moment in self._catalogue.moments():
-                if _is_there(stick, known, moment):
-                    report.already_there += 1
-                else:
-                    missing.append(moment)
+            moments = self._catalogue.moments()
+            try:
+                known = sums.parse(stick.read(sums.NAME, sums.MAX_BYTES))
+                missing = [moment for moment in moments if not _is_there(stick, known, moment)]
+            except OSError as error:
+                raise ExportError(f"{stick.path} cannot be read ({error.strerror}): use another stick") from error
+            report.already_there = len(moments) - len(missing)
             self._total = sum(moment.size for moment in missing)
             for moment in missing:
                 try:
@@ -101,7 +101,13 @@ class HandOver:
         known[name] = digest
         stick.write(sums.NAME + _PART, iter([sums.render(known)]))
         stick.rename(sums.NAME + _PART, sums.NAME)
-        self._catalogue.mark_exported(moment, digest)
+        try:
+            self._catalogue.mark_exported(moment, digest)
+        except OSError as error:
+            raise ExportError(
+                error.errno,
+                f"{name} is copied and verified, but that cannot be noted in {moment.path} ({error.strerror})",
+            ) from error
         return name
 
     def _copy(self, stick: Directory, moment: Moment, source: int, name: str) -> str:
