@@ -89,6 +89,9 @@ def run(places: Places, kind: Kind) -> bool:
     that is shown, while whatever still works goes on.
     """
     threading.excepthook = _end_at_once
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
     loaded = config.load(places.config)
     settings = loaded.settings
     lamps: list[Lamp] = [BoardLamp()]
@@ -109,7 +112,7 @@ def run(places: Places, kind: Kind) -> bool:
         log.error("%s", error)
     recorder.start()
     log.info("recording with the %s camera into RAM; moments go to %s", camera.name, places.store)
-    _wait_for_the_end()
+    ended.wait()
     server.stop()
     finished = recorder.stop()
     signaller.stop()
@@ -126,10 +129,3 @@ def _end_at_once(bug: threading.ExceptHookArgs) -> None:
     """
     log.critical("a bug in %s: ending, to be started again", bug.thread, exc_info=bug.exc_value)
     os._exit(EXIT_BUG)
-
-
-def _wait_for_the_end() -> None:
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
-    ended.wait()
