@@ -4,7 +4,6 @@ CLOCK_MONOTONIC orders everything: frames, samples, presses. Wall time is only a
 because a box without a network often does not know it, and says so.
 """
 
-import ctypes
 import sys
 import time
 import uuid
@@ -15,7 +14,7 @@ from pathlib import Path
 NS = 1_000_000_000
 """Nanoseconds in a second."""
 
-_STA_UNSYNC = 0x0040  # <linux/timex.h>
+_SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -54,19 +53,10 @@ _PROCESS_ID = uuid.uuid4()
 
 
 def _kept_right() -> bool:
-    """Tell whether the kernel holds its clock for synchronised: what `timedatectl` shows.
+    """Tell whether something keeps the wall clock right.
 
-    Any time daemon and a battery-backed clock that is disciplined end up in the kernel's own flag, so no
-    daemon has to be asked. Other systems than Linux are somebody's computer, and keep their time.
+    systemd-timesyncd says so with a file (its manual, "Files"). The kernel's own flag (adjtimex) would also tell of
+    other daemons, but whoever may not set the clock may not ask for it either: `ProtectClock=` forbids the call.
+    Other systems than Linux are somebody's computer, and keep their time.
     """
-    if not sys.platform.startswith("linux"):
-        return True
-    # struct timex: `status` is the fifth long (modes, offset, freq, maxerror, esterror, status), and with
-    # modes = 0 the kernel only reads; 512 bytes are more than it has ever been.
-    timex = ctypes.create_string_buffer(512)
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.adjtimex(timex) < 0:
-        return False
-    word = ctypes.sizeof(ctypes.c_long)
-    status = int.from_bytes(timex.raw[5 * word : 5 * word + 4], sys.byteorder, signed=True)
-    return not status & _STA_UNSYNC
+    return _SYNCHRONISED.exists() or not sys.platform.startswith("linux")

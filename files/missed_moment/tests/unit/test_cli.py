@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from missed_moment import clock, demo
+from missed_moment import demo
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
 from rig import assert_whole, store_moment, wait_for
@@ -168,13 +168,6 @@ def test_the_demo_by_itself(tmp_path: Path) -> None:
     numbers = assert_whole(copy)
     gop = 1
     assert abs(len(numbers) / 30 - (demo.BEFORE_S + demo.AFTER_S)) <= gop
-
-
-def test_the_wall_clock_of_an_instant_follows_its_monotonic_time() -> None:
-    now = clock.monotonic_ns()
-    then = clock.wall_time(now - 5 * clock.NS)
-    assert 4.9 < (clock.wall_time(now).at - then.at).total_seconds() < 5.1
-    assert clock.boot_id() == clock.boot_id()
 
 
 def test_a_bug_in_a_thread_ends_the_recorder_so_that_it_is_started_again(tmp_path: Path) -> None:
