@@ -16,7 +16,7 @@ from machines import debian_root, picamera2_rung
 
 nox.needs_version = ">=2025.5.1"
 nox.options.reuse_venv = "yes"
-nox.options.sessions = ["lint", "unit", "trixie", "picamera2", "browser"]
+nox.options.sessions = ["lint", "playbooks", "unit", "trixie", "picamera2", "browser", "roles"]
 
 PROJECT = Path("files/missed_moment")
 REQUIREMENTS = PROJECT / "requirements"
@@ -33,14 +33,22 @@ def install(session: nox.Session, *names: str) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, types, and playbooks once there are some."""
+    """Style and types."""
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy", "--strict", "molecule/machines")
+    session.run("mypy", "--strict", "molecule", env={"MYPYPATH": "molecule"})
     session.run("python", "tools/settings_reference.py", "--check", env=SOURCE)
     session.chdir(PROJECT)
     session.run("mypy")
+
+
+@nox.session
+def playbooks(session: nox.Session) -> None:
+    """Playbooks and roles: Ansible's own rules for production, all of them."""
+    install(session, "ansible")
+    session.run("yamllint", "--strict", ".")
+    session.run("ansible-lint", "--strict", "--offline")
 
 
 @nox.session(name="format")
@@ -92,6 +100,15 @@ def picamera2(session: nox.Session) -> None:
 
 
 @nox.session
+def roles(session: nox.Session) -> None:
+    """The roles on a Debian root that nothing runs in: check mode, converge, converge again, look at everything."""
+    if reason := debian_root.DebianRoot.missing():
+        session.skip(reason)
+    install(session, "ansible")
+    session.run("python", "molecule/recorder_in_chroot.py", *session.posargs)
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """Clips play in a real Chromium."""
     chromium = _chromium(session)
@@ -127,7 +144,7 @@ def lock(session: nox.Session) -> None:
                 "--no-header", "--no-annotate", "--upgrade")  # fmt: skip
     sources = {"run": ["pyproject.toml"]}
     sources |= {group: ["pyproject.toml", "--group", group] for group in ("test", "lint", "browser")}
-    sources |= {name: [f"requirements/{name}.in"] for name in ("device-av", "tools")}
+    sources |= {name: [f"requirements/{name}.in"] for name in ("device-av", "tools", "ansible", "build")}
     sources["picamera2"] = ["requirements/picamera2.in", "--no-deps"]  # the rest is Debian's
     for name, source in sources.items():
         session.run(*compile_, *source, "--output-file", f"requirements/{name}.txt")
