@@ -78,17 +78,17 @@ class Chroot:
 
     @property
     def _mount(self) -> Path:
-        return self.layer / "root"
+        return self.layer / "whole"
 
     def _run(self, command: list[str]) -> str:
         mounts = """
-            mount -t overlay -o lowerdir="$1",upperdir="$2/changes",workdir="$2/work" overlay "$2/root"
-            mount -t proc proc "$2/root/proc"
-            mount -t sysfs -o ro sysfs "$2/root/sys"
-            mount --rbind /dev "$2/root/dev"
-            mount -t tmpfs tmpfs "$2/root/run"
-            touch "$2/root/etc/resolv.conf"
-            mount --bind -o ro "$(realpath /etc/resolv.conf)" "$2/root/etc/resolv.conf"
+            mount -t overlay -o lowerdir="$1",upperdir="$2/changes",workdir="$2/work" overlay "$2/whole"
+            mount -t proc proc "$2/whole/proc"
+            mount -t sysfs -o ro sysfs "$2/whole/sys"
+            mount --rbind /dev "$2/whole/dev"
+            mount -t tmpfs tmpfs "$2/whole/run"
+            touch "$2/whole/etc/resolv.conf"
+            mount --bind -o ro "$(realpath /etc/resolv.conf)" "$2/whole/etc/resolv.conf"
             shift 2
             "$@" || exit "$?"
         """
@@ -112,7 +112,7 @@ class Chroot:
 def chroot_over(root: Path) -> Iterator[Chroot]:
     """Lay a fresh writable layer over `root`."""
     with tempfile.TemporaryDirectory(prefix="chroot-", dir=root.parent) as layer:
-        for name in ("changes", "work", "root"):
+        for name in ("changes", "work", "whole"):
             (Path(layer) / name).mkdir()
         yield Chroot(root, Path(layer))
 
