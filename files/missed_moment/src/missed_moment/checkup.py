@@ -20,6 +20,9 @@ class Finding:
     good: bool
     text: str
 
+    def __str__(self) -> str:
+        return f"{'ok  ' if self.good else 'BAD '} {self.text}"
+
 
 def checkup(paths: Iterable[Path], settings: Path, store: Path) -> list[Finding]:
     """Look at `paths`, or, where there are none, at the settings and the whole store."""

@@ -190,7 +190,7 @@ def check(paths: tuple[Path, ...], config: Path, store: Path) -> None:
     """
     findings = checkup(paths, config, store)
     for finding in findings:
-        click.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.text}")
+        click.echo(str(finding))
     bad = sum(not finding.good for finding in findings)
     if bad:
         raise MissedMomentError(f"{bad} of {len(findings)} are bad")

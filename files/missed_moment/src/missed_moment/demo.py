@@ -69,7 +69,7 @@ def by_itself(directory: Path) -> None:
     )
     findings = checkup([directory / STICK / FOLDER], Path(), Path())
     for finding in findings:
-        click.echo(f"{'ok  ' if finding.good else 'BAD '} {finding.text}")
+        click.echo(str(finding))
     if faults or report.failed or not all(finding.good for finding in findings):
         raise MissedMomentError(f"the demo went wrong: {faults} {report.failed}; see above")
 

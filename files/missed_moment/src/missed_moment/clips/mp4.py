@@ -28,7 +28,8 @@ MOVIE_TIMESCALE = 90_000
 IDENTITY = (1, 0, 0, 1)
 _MP4_EPOCH = 2_082_844_800  # seconds from 1904-01-01, where MP4 counts from, to 1970-01-01
 _KEYFRAME, _DELTA = 0x0200_0000, 0x0101_0000  # sample_depends_on, sample_is_non_sync_sample (12: 8.8.3.1)
-_HEAD = struct.Struct(">I4s")
+HEAD = struct.Struct(">I4s")
+"""Length and kind: what every box begins with (12: 4.2)."""
 
 
 class Sample(NamedTuple):
@@ -67,8 +68,7 @@ class Track:
 
     def durations(self) -> list[int]:
         """How long each sample is shown: until the next, and the last one for as long as `nominal`."""
-        times = [sample.time for sample in self.samples]
-        return [after - time for time, after in itertools.pairwise(times)] + [self.nominal] * bool(times)
+        return _durations([sample.time for sample in self.samples], self.nominal)
 
 
 def video_track(avcc: bytes, width: int, height: int, fps: float, rotation: int = 0) -> Track:
@@ -117,7 +117,7 @@ class ClipFile:
             self.fragments,
             [(self.tracks.index(t) + 1, t, s, z) for (t, s), z in zip(runs, sizes, strict=True)],
         )
-        parts: list[Data] = [head, _HEAD.pack(8 + payload, b"mdat")]
+        parts: list[Data] = [head, HEAD.pack(8 + payload, b"mdat")]
         for _, samples in runs:
             for sample in samples:
                 parts.extend(sample.buffers)
@@ -142,7 +142,7 @@ class ClipFile:
             self._file.truncate(self._end)
         self._file.write([_moov(self.tracks, created_s)])
         self._file.sync()
-        self._file.patch(_HEAD.pack(self._end - self.patch_at, b"mdat"), self.patch_at)
+        self._file.patch(HEAD.pack(self._end - self.patch_at, b"mdat"), self.patch_at)
         self._file.sync()
 
     def close(self) -> None:
@@ -156,7 +156,7 @@ class ClipFile:
 
 def _box(kind: bytes, *content: bytes) -> bytes:
     body = b"".join(content)
-    return _HEAD.pack(8 + len(body), kind) + body
+    return HEAD.pack(8 + len(body), kind) + body
 
 
 def _full(kind: bytes, version: int, flags: int, *content: bytes) -> bytes:
@@ -178,7 +178,7 @@ def _moof(number: int, runs: Sequence[tuple[int, Track, Sequence[Sample], Sequen
 
 def _traf(track_id: int, track: Track, samples: Sequence[Sample], sizes: Sequence[int], offset: int) -> bytes:
     times = [sample.time for sample in samples]
-    durations = [after - time for time, after in itertools.pairwise(times)] + [track.nominal]
+    durations = _durations(times, track.nominal)
     rows = (
         struct.pack(">III", duration, size, _KEYFRAME if sample.keyframe else _DELTA)
         for sample, size, duration in zip(samples, sizes, durations, strict=True)
@@ -189,6 +189,10 @@ def _traf(track_id: int, track: Track, samples: Sequence[Sample], sizes: Sequenc
         _full(b"tfdt", 1, 0, struct.pack(">Q", times[0])),
         _full(b"trun", 0, 0x701, struct.pack(">Ii", len(samples), offset), *rows),
     )
+
+
+def _durations(times: Sequence[int], nominal: int) -> list[int]:
+    return [after - time for time, after in itertools.pairwise(times)] + [nominal] * bool(times)
 
 
 def _moov(tracks: Sequence[Track], created_s: int, *more: bytes) -> bytes:

@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from missed_moment.clips.mp4 import MAX_SIZE, ClipFile, Track, Written
+from missed_moment.clips.mp4 import HEAD, MAX_SIZE, ClipFile, Track, Written
 from missed_moment.durable import Disk, SequentialFile
 from missed_moment.errors import ClipError
 
-_HEAD = struct.Struct(">I4s")
 _MAX_INDEX_BOX = 16 * 1024 * 1024  # a `moov` or `moof` longer than this is not one of ours
 
 
@@ -65,7 +64,7 @@ def _file_boxes(descriptor: int, size: int) -> Iterator[Box]:
     """Yield the whole boxes of a file, up to the first that is cut or makes no sense."""
     position = 0
     while position + 8 <= size:
-        length, kind = _HEAD.unpack(os.pread(descriptor, 8, position))
+        length, kind = HEAD.unpack(os.pread(descriptor, 8, position))
         if length < 8 or position + length > size:
             return
         yield Box(kind, position, position + 8, position + length)
@@ -82,7 +81,7 @@ def _children(data: bytes) -> dict[bytes, list[bytes]]:
     found: dict[bytes, list[bytes]] = {}
     position = 0
     while position + 8 <= len(data):
-        length, kind = _HEAD.unpack_from(data, position)
+        length, kind = HEAD.unpack_from(data, position)
         if length < 8 or position + length > len(data):
             raise ClipError(f"a {kind!r} box is longer than what holds it")
         found.setdefault(kind, []).append(data[position + 8 : position + length])

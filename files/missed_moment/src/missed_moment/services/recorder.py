@@ -66,7 +66,7 @@ class Recorder:
         self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
         self._meter = FrameMeter()
         self._keeper = CameraKeeper(
-            camera, self._take_picture, self._meter, self.health, self._set_format, self._camera_is_off
+            camera, self._take_picture, self._meter, self.health, self._set_format, self._forget_everything
         )
         label = Label(settings.device.name, settings.video.rotation)
         room = Room(self.catalogue, settings.store.when_full)
@@ -117,8 +117,7 @@ class Recorder:
     def switch(self, on: bool) -> None:
         """Film, or do not. Off, the last minute is gone as well, and so is what comes until the camera has stopped."""
         if not on:
-            with self._changed:
-                self._apply(self._grammar.forget(clock.monotonic_ns()))
+            self._forget_everything()
         self._keeper.switch(on)
 
     def stick(self, stick: Stick, trouble: str | None = None) -> None:
@@ -178,7 +177,7 @@ class Recorder:
     def _set_format(self, video: VideoFormat) -> None:
         self._format = video
 
-    def _camera_is_off(self) -> None:
+    def _forget_everything(self) -> None:
         with self._changed:
             self._apply(self._grammar.forget(clock.monotonic_ns()))
 
