@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -15,15 +16,17 @@ from missed_moment import __version__, demo
 from missed_moment.capture.choice import Kind
 from missed_moment.checkup import checkup
 from missed_moment.clips.catalogue import Catalogue
+from missed_moment.config import PATHS, default_path, load
 from missed_moment.control import DEFAULT_SOCKET, NoRecorderError, ask
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ClipError, MissedMomentError
+from missed_moment.export.filesystem import SUPPORTED
 from missed_moment.export.handover import FOLDER
 from missed_moment.services import program
-from missed_moment.services.exporter import export
+from missed_moment.services.exporter import export, serve
 from missed_moment.services.status import Status
+from missed_moment.services.teller import Teller
 
-DEFAULT_CONFIG = Path("/boot/firmware/missed-moment.toml")
 DEFAULT_STORE = Path("/data/clips")
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_RECORDER = 1, 2, 3
@@ -41,8 +44,8 @@ _store = click.option(
 _config = click.option(
     "--config",
     type=click.Path(path_type=Path),
-    default=DEFAULT_CONFIG,
-    show_default=True,
+    default=default_path,
+    show_default=" or ".join(map(str, PATHS)),
     help="Settings. A file that is missing, or wrong, means defaults.",
 )
 _socket = click.option(
@@ -177,6 +180,25 @@ def export_command(directory: Path, store: Path, socket: Path) -> None:
     )
     if report.failed:
         raise MissedMomentError("not copied: " + "; ".join(report.failed))
+
+
+@cli.command(epilog=_EPILOG)
+@click.argument("device", type=click.Path(path_type=Path))
+@_config
+@_store
+@_socket
+def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
+    """Fill the USB stick DEVICE (its directory in /sys/devices) and release it, until it is pulled.
+
+    udev has systemd run this for each stick. It needs the right to mount, and a mount namespace of its own.
+    """
+    # Not everywhere: libudev is part of Linux.
+    from missed_moment.export.usb import UsbDevice  # noqa: PLC0415
+
+    accepted = [name for name in load(config).settings.stick.filesystems if name in SUPPORTED]
+    usb = UsbDevice(device)
+    with closing(Teller(socket, usb.name)) as teller:
+        serve(usb, Catalogue(store, LocalDisk()), accepted, teller.tell)
 
 
 @cli.command(epilog=_EPILOG)

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 GPIO_LINES = 28
 """GPIO0 to GPIO27 are what the 40-pin header carries."""
 
+PATHS = (Path("/boot/firmware/missed-moment.toml"), Path("/etc/missed-moment.toml"))
+"""Where the file is: where any computer can edit it, on a board that has such a place."""
+
 Pin = Annotated[int, Field(ge=0, lt=GPIO_LINES)]
 
 
@@ -129,6 +132,11 @@ class Loaded:
 
     settings: Settings = field(default_factory=Settings)
     problems: tuple[str, ...] = ()
+
+
+def default_path() -> Path:
+    """Return the first of `PATHS` whose directory is there."""
+    return next((path for path in PATHS if path.parent.is_dir()), PATHS[-1])
 
 
 def load(path: Path) -> Loaded:

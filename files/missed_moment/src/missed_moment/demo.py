@@ -108,11 +108,11 @@ class _Stick:
     def plug_or_pull(self) -> None:
         if self._plugged:
             self._plugged = False
-            self._recorder.stick(Stick.NONE)
+            self._recorder.stick(STICK, Stick.NONE)
             self._events.append("stick pulled")
             return
         self._plugged = True
-        self._recorder.stick(Stick.COPYING)
+        self._recorder.stick(STICK, Stick.COPYING)
         self._events.append("stick plugged in")
         threading.Thread(target=self._copy, name="stick", daemon=True).start()
 
@@ -120,10 +120,10 @@ class _Stick:
         try:
             report = HandOver(self._recorder.catalogue, _plug(self._directory)).run()
         except MissedMomentError as error:
-            self._recorder.stick(Stick.NONE, str(error))
+            self._recorder.stick(STICK, Stick.FAILED, str(error))
             self._events.append(str(error))
             return
-        self._recorder.stick(Stick.DONE, "; ".join(report.failed) or None)
+        self._recorder.stick(STICK, Stick.FAILED if report.failed else Stick.DONE, "; ".join(report.failed))
         self._events.append(
             f"{len(report.copied)} copied and verified, {report.already_there} there already: safe to pull"
         )

@@ -29,6 +29,14 @@ class ExportError(MissedMomentError, OSError):
     """A moment could not be copied to where it was asked for, or the copy is not the same."""
 
 
+class StickError(ExportError):
+    """A stick, or what was plugged in as one, cannot be used."""
+
+
+class SystemDiskError(MissedMomentError):
+    """What was plugged in is a disk that this system lives on."""
+
+
 class ControlError(MissedMomentError, OSError):
     """The recorder could not be asked, or would not do what it was asked."""
 

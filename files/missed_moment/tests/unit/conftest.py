@@ -1,8 +1,13 @@
 """What every unit test stands on."""
 
 import pytest
+from hypothesis import settings
 
 from missed_moment import clock
+
+# How long an example takes says more about what else this machine does.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)

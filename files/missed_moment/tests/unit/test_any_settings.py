@@ -38,7 +38,7 @@ class Still:
 
 
 @pytest.mark.timeout(60 + FILES)
-@settings(max_examples=FILES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=FILES, suppress_health_check=list(HealthCheck))
 @given(toml_files)
 def test_the_recorder_starts_and_films(text: str) -> None:
     loaded = parse(text)

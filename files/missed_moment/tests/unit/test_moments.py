@@ -165,4 +165,4 @@ class Presses(RuleBasedStateMachine):
 
 
 TestPresses = Presses.TestCase
-TestPresses.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+TestPresses.settings = settings(max_examples=200, stateful_step_count=40)

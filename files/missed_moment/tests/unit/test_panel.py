@@ -41,6 +41,7 @@ class Recorded:
         (Situation("recording", saving=True, faults=[Fault.STICK]), "saving"),
         (Situation("recording", stick=Stick.COPYING), "copying"),
         (Situation("recording", stick=Stick.DONE), "stick done"),
+        (Situation("recording", stick=Stick.FAILED, faults=[Fault.STICK]), "fault 4"),
         (Situation("off", faults=[Fault.SETTINGS, Fault.CAMERA]), "fault 2"),
         (Situation("recording", faults=[Fault.HOT]), "fault 8"),
     ],

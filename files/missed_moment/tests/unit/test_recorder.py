@@ -308,11 +308,11 @@ def test_the_led_tells_the_story_in_order(tmp_path: Path) -> None:
         assert recorder.wait_saved(20)
         wait_for(lambda: shown[-1] == language.RECORDING)
         recorder.forget()
-        recorder.stick(Stick.COPYING)
+        recorder.stick("1-1", Stick.COPYING)
         wait_for(lambda: language.COPYING in shown)
-        recorder.stick(Stick.DONE)
+        recorder.stick("1-1", Stick.DONE)
         wait_for(lambda: language.STICK_DONE in shown)
-        recorder.stick(Stick.NONE, "the stick is full")
+        recorder.stick("1-1", Stick.NONE, "the stick is full")
         wait_for(lambda: language.FAULTS[Fault.STICK] in shown)
     changes = [signal.name for before, signal in zip([None, *shown], shown, strict=False) if signal != before]
     story = [

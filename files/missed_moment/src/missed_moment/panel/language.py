@@ -53,6 +53,10 @@ class Stick(Enum):
     NONE = "none"
     COPYING = "copying"
     DONE = "done"
+    FAILED = "failed"  # it is in, and something is wrong: a fault says so
+
+
+_STICKS = {Stick.COPYING: COPYING, Stick.DONE: STICK_DONE}
 
 
 @dataclass(frozen=True)
@@ -69,8 +73,8 @@ def choose(situation: Situation) -> Signal:
     """Choose the one signal that is shown: what a person just asked for first, then what is wrong."""
     if situation.saving:
         return SAVING
-    if situation.stick is not Stick.NONE:
-        return COPYING if situation.stick is Stick.COPYING else STICK_DONE
+    if situation.stick in _STICKS:
+        return _STICKS[situation.stick]
     if faults := sorted(situation.faults):
         return FAULTS[faults[0]]
     return {"off": OFF, "filling": FILLING, "recording": RECORDING}[situation.camera]

@@ -16,6 +16,7 @@ SILENCE_NS = 2 * NS
 START_NS = 10 * NS
 """The first picture may take this long: sensors settle, encoders load."""
 _LOOK_S = 0.25
+_OFF_S = 5.0
 _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)
 """A camera that did film is started again at once; one that does not start, less and less often."""
 
@@ -31,14 +32,21 @@ class CameraKeeper:
         health: Health,
         on_format: Callable[[VideoFormat], None],
         on_off: Callable[[], None],
+        alive: Callable[[], None],
     ) -> None:
-        """Set up; `on_off` is called when the camera has been switched off and nothing more will come."""
+        """Set up; `on_off` is called when the camera has been switched off and nothing more will come.
+
+        `alive` is called again and again while there is nothing that a restart of the process could mend: pictures
+        come, or the camera is switched off, or there is none. Not while a camera that is there stays silent, or
+        hangs as it is started or stopped.
+        """
         self._camera = camera
         self._sink = sink
         self._meter = meter
         self._health = health
         self._on_format = on_format
         self._on_off = on_off
+        self._alive = alive
         self._wanted = threading.Event()
         self._wanted.set()
         self._disturb = threading.Event()  # something changed: stop, or the switch
@@ -71,20 +79,24 @@ class CameraKeeper:
         """Stop filming; a camera that hangs while it is being stopped is left behind."""
         self._stopped = True
         self._disturb.set()
-        self._wanted.set()
         self._thread.join(timeout_s)
 
     def _run(self) -> None:
         failures = 0
-        while self._wanted.wait() and not self._stopped:
-            self._disturb.clear()
+        while True:
+            self._disturb.clear()  # before looking at what may have changed
+            if self._stopped:
+                break
             if not self._wanted.is_set():
+                self._alive()
+                self._disturb.wait(_OFF_S)
                 continue
             self._meter.begin()
             try:
                 video = self._camera.start(self._sink)
             except CameraError as error:
                 self._health.report(Fault.CAMERA, str(error))
+                self._alive()
             else:
                 self._meter.fps = video.fps
                 self._on_format(video)
@@ -113,3 +125,4 @@ class CameraKeeper:
                 return
             if last_ns:
                 self._health.clear(Fault.CAMERA)
+                self._alive()

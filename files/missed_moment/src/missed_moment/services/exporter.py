@@ -1,32 +1,113 @@
-"""Handing over, with the recorder told about it, so that its LED shows how far it is."""
+"""The exporter: copies what is missing to a directory, or to a stick from the moment it is plugged in.
+
+udev has systemd start one for each stick; it is told to end (SIGTERM) when the stick is pulled.
+"""
 
 import logging
+import signal
+from collections.abc import Callable, Collection, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
+from typing import NoReturn, Protocol
 
 from missed_moment.clips.catalogue import Catalogue
-from missed_moment.control import ask
-from missed_moment.errors import ControlError, MissedMomentError
+from missed_moment.errors import ExportError, MissedMomentError, SystemDiskError
+from missed_moment.export import filesystem
+from missed_moment.export.admission import Volume, admit
 from missed_moment.export.handover import HandOver, Report
 from missed_moment.panel.language import Stick
+from missed_moment.services.teller import Teller
 
 log = logging.getLogger(__name__)
 
+PULLED_EARLY = "the stick was pulled before all was copied: plug it in again, it goes on where it stopped"
+
+
+class Usb(Protocol):
+    """A USB device: see `export.usb.UsbDevice`."""
+
+    @property
+    def name(self) -> str:
+        """What tells two sticks apart."""
+
+    @property
+    def interfaces(self) -> str:
+        """What it is, as udev writes it."""
+
+    def volume(self, accepted: Collection[str]) -> Volume:
+        """Wait for what is on it, and choose."""
+
+    def switch_off(self) -> None:
+        """Let go of it for good."""
+
+
+Prepare = Callable[[Volume], AbstractContextManager[Path]]
+"""Makes a volume's file system usable for the length of a block."""
+
 
 def export(catalogue: Catalogue, target: Path, socket: Path) -> Report:
-    """Copy what `target` lacks. Raises ExportError where it cannot be used; works without a recorder as well."""
-    _tell(socket, Stick.COPYING)
-    try:
-        report = HandOver(catalogue, target).run()
-    except MissedMomentError as error:
-        _tell(socket, Stick.NONE, str(error))
-        raise
-    # A directory is not pulled: nothing has to be shown until it is gone.
-    _tell(socket, Stick.NONE, "; ".join(report.failed))
+    """Copy to a directory what it lacks. Raises ExportError where it cannot be used."""
+    with closing(Teller(socket, str(target))) as teller:
+        teller.tell(Stick.COPYING)
+        try:
+            report = HandOver(catalogue, target).run()
+        except MissedMomentError as error:
+            teller.tell(Stick.NONE, str(error))
+            raise
+        # A directory is not pulled: nothing has to be shown until it is gone.
+        teller.tell(Stick.NONE, "; ".join(report.failed))
     return report
 
 
-def _tell(socket: Path, stick: Stick, trouble: str = "") -> None:
+@contextmanager
+def checked_and_mounted(volume: Volume) -> Iterator[Path]:
+    """Check the file system of `volume`, then mount it. Raises StickError."""
+    filesystem.check(volume)
+    with filesystem.mounted(volume) as place:
+        yield place
+
+
+def serve(
+    usb: Usb,
+    catalogue: Catalogue,
+    accepted: Collection[str],
+    tell: Callable[[Stick, str], None],
+    prepare: Prepare = checked_and_mounted,
+) -> None:
+    """Fill a stick, switch it off, and return when it was pulled.
+
+    Whatever is wrong with a stick is told, and logged, and nothing that the caller could mend. SIGTERM and SIGINT
+    mean that it was pulled, at any point of this.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    unfinished = ""  # what is to be said of it when it is gone
     try:
-        ask(socket, "stick", stick=stick.value, trouble=trouble)
-    except ControlError as error:
-        log.debug("%s", error)
+        try:
+            admit(usb.interfaces)
+            volume = usb.volume(accepted)
+            unfinished = PULLED_EARLY
+            tell(Stick.COPYING, "")
+            log.info("copying to %s", volume)
+            with prepare(volume) as place:
+                report = HandOver(catalogue, place).run()
+            usb.switch_off()
+        except SystemDiskError as error:
+            log.warning("%s", error)
+            return
+        except ExportError as error:
+            unfinished = ""
+            log.error("%s", error)
+            tell(Stick.FAILED, str(error))
+        else:
+            unfinished = "; ".join(report.failed)
+            log.info("%d copied, %d there already: safe to pull", len(report.copied), report.already_there)
+            tell(Stick.FAILED if unfinished else Stick.DONE, unfinished)
+        _wait_for_a_signal()
+    except KeyboardInterrupt:
+        log.info("the stick was pulled")
+    tell(Stick.NONE, unfinished)
+
+
+def _wait_for_a_signal() -> NoReturn:
+    while True:
+        signal.pause()

@@ -20,6 +20,7 @@ from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
 from missed_moment.panel.language import Stick
 from missed_moment.panel.touch import Hold, Press, Touch
 from missed_moment.services.recorder import Recorder
+from missed_moment.services.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -77,8 +78,7 @@ class _Commands:
             stick = Stick(request.get("stick"))
         except ValueError as error:
             raise ControlError(f"{error}; what there is: {', '.join(stick.value for stick in Stick)}") from error
-        trouble = request.get("trouble")
-        self._recorder.stick(stick, str(trouble) if trouble else None)
+        self._recorder.stick(str(request.get("name")), stick, str(request.get("trouble") or ""))
         return {}
 
 
@@ -97,7 +97,8 @@ def run(places: Places, kind: Kind) -> bool:
     lamps: list[Lamp] = [BoardLamp()]
     signaller = Signaller(lamps)
     camera = choose(kind, settings.video)
-    recorder = Recorder(loaded, camera, places.store, LocalDisk(), Board(), signaller.show)
+    supervisor = Supervisor()
+    recorder = Recorder(loaded, camera, places.store, LocalDisk(), Board(), signaller.show, supervisor.alive)
     commands = _Commands(recorder)
     server = ControlServer(
         places.socket,
@@ -112,7 +113,9 @@ def run(places: Places, kind: Kind) -> bool:
         log.error("%s", error)
     recorder.start()
     log.info("recording with the %s camera into RAM; moments go to %s", camera.name, places.store)
+    supervisor.ready()
     ended.wait()
+    supervisor.stopping()
     server.stop()
     finished = recorder.stop()
     signaller.stop()

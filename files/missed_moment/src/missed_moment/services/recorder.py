@@ -29,6 +29,7 @@ from missed_moment.ring import Ring, Take
 from missed_moment.services.camera_keeper import CameraKeeper
 from missed_moment.services.saver import Saver
 from missed_moment.services.status import FrameStatus, RingStatus, Status, versions
+from missed_moment.services.sticks import Sticks
 
 RING_MARGIN_S = 10
 """The ring holds this much more than a press asks for: a whole GOP, and an encoder that is behind."""
@@ -52,8 +53,12 @@ class Recorder:
         disk: Disk,
         board: Board,
         show: Callable[[Signal], None],
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """Wire everything; nothing runs and nothing is opened before `start`. `show` must return at once."""
+        """Wire everything; nothing runs and nothing is opened before `start`.
+
+        `show` and `alive` (see CameraKeeper) must return at once.
+        """
         self.settings = settings = loaded.settings
         self.health = Health()
         self.catalogue = Catalogue(store, disk)
@@ -66,7 +71,7 @@ class Recorder:
         self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
         self._meter = FrameMeter()
         self._keeper = CameraKeeper(
-            camera, self._take_picture, self._meter, self.health, self._set_format, self._forget_everything
+            camera, self._take_picture, self._meter, self.health, self._set_format, self._forget_everything, alive
         )
         label = Label(settings.device.name, settings.video.rotation)
         room = Room(self.catalogue, settings.store.when_full)
@@ -77,7 +82,7 @@ class Recorder:
         self._problems = loaded.problems
         self._order: Order | None = None  # the one opened last
         self._ending: list[tuple[int, Take]] = []  # (when to stop waiting for its last pictures, take)
-        self._stick = Stick.NONE
+        self._sticks = Sticks()
         self._backlog_limit_ns = round(BACKLOG_RINGS * seconds * NS)
         self._changed = threading.Condition()
         self._stopped = False
@@ -120,16 +125,13 @@ class Recorder:
             self._forget_everything()
         self._keeper.switch(on)
 
-    def stick(self, stick: Stick, trouble: str | None = None) -> None:
-        """An exporter tells how far it is; `trouble` is what went wrong."""
+    def stick(self, name: str, stick: Stick, trouble: str = "") -> None:
+        """An exporter tells how far the stick called `name` is, and what went wrong with it."""
         with self._changed:
-            self._stick = stick
+            news = self._sticks.tell(name, stick, trouble, clock.monotonic_ns())
             self._changed.notify_all()
-        if trouble:
-            self.health.report(Fault.STICK, trouble)
-        elif stick is not Stick.NONE:
-            self.health.clear(Fault.STICK)
-        self._saver.look()
+        if news:
+            self._saver.look()
 
     def status(self) -> Status:
         """Describe the recorder now."""
@@ -205,6 +207,7 @@ class Recorder:
             with self._changed:
                 now_ns = clock.monotonic_ns()
                 self._apply(self._grammar.tick(now_ns))
+                self._sticks.tick(now_ns)
                 if self._backlog_ns(now_ns) > self._backlog_limit_ns:
                     self._apply(self._grammar.end(now_ns))
                 for due_ns, take in self._ending:
@@ -212,15 +215,20 @@ class Recorder:
                         self.ring.cut(take)
                 self._ending = [(due_ns, take) for due_ns, take in self._ending if due_ns > now_ns]
                 self._show(language.choose(self._situation()))
+                trouble = self._sticks.trouble
                 window = self._grammar.window
                 due = [now_ns + _HOUSEKEEPING_NS, *(due_ns for due_ns, _ in self._ending)]
                 due += [window.end_ns] if window else []
                 self._changed.wait(max(0.0, (min(due) - now_ns) / NS))
             self._saver.report_stall(now_ns)
-            if complaint := self._board.complaint():
-                self.health.report(Fault.HOT, complaint)
-            else:
-                self.health.clear(Fault.HOT)
+            self._report(Fault.STICK, trouble)
+            self._report(Fault.HOT, self._board.complaint())
+
+    def _report(self, fault: Fault, complaint: str | None) -> None:
+        if complaint:
+            self.health.report(fault, complaint)
+        else:
+            self.health.clear(fault)
 
     def _situation(self) -> Situation:
         if self._meter.last_arrival_ns is None or not self._keeper.wanted:
@@ -229,7 +237,7 @@ class Recorder:
             full = self.ring.state().seconds >= self.settings.moment.before_s
             camera = "recording" if full else "filling"
         saving = any(not order.kept for order in self._saver.orders())
-        return Situation(camera, saving, self._stick, tuple(self.health.faults()))
+        return Situation(camera, saving, self._sticks.state, tuple(self.health.faults()))
 
     def _kept(self, _: Order) -> None:
         with self._changed:

@@ -1,0 +1,92 @@
+"""File systems of sticks: checked first, then mounted so that nothing on them can act. Linux only."""
+
+import logging
+import subprocess
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from missed_moment.errors import StickError
+from missed_moment.export import mounts
+from missed_moment.export.admission import Volume
+
+log = logging.getLogger(__name__)
+
+CHECK_LIMIT_S = 300
+"""A check that takes longer has met something that no person would wait for."""
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How one kind of file system is repaired and checked (a node follows), and how the kernel mounts it."""
+
+    repair: tuple[str, ...]
+    check: tuple[str, ...]
+    options: str
+
+
+_KINDS: Mapping[str, _Kind] = {
+    # Options are the kernel drivers' own. Neither knows owners: all is the mounting process', and nobody else's.
+    "vfat": _Kind(("fsck.vfat", "-a", "-w"), ("fsck.vfat", "-n"), "umask=0077,utf8=1,errors=remount-ro"),
+    "exfat": _Kind(("fsck.exfat", "-p"), ("fsck.exfat", "-n"), "umask=0077,iocharset=utf8,errors=remount-ro"),
+}
+
+SUPPORTED = tuple(_KINDS)
+"""The kinds there are."""
+
+
+def check(volume: Volume, limit_s: float = CHECK_LIMIT_S) -> None:
+    """Repair what can be repaired, in `limit_s` at most.
+
+    Sticks are pulled while they are written to all the time. Raises StickError where the file system is not sound
+    afterwards: then nothing may be written to it.
+    """
+    kind = _KINDS[volume.filesystem]
+    if _run((*kind.repair, volume.node), limit_s) == 0:
+        return
+    # What these programs exit with after a repair, some also exit with when they give up.
+    if _run((*kind.check, volume.node), limit_s) != 0:
+        raise StickError(
+            f"the file system of {volume} is damaged beyond repair: copy off what you can, then format the stick"
+        )
+    log.info("%s was repaired", volume)
+
+
+@contextmanager
+def mounted(volume: Volume) -> Iterator[Path]:
+    """Mount `volume` for the length of a block and give where; unmounted, all of it is on the stick.
+
+    No program on it can be run, no device node or link followed. Raises StickError where it cannot be mounted.
+    Needs CAP_SYS_ADMIN, and mounts where only this process and its children see it when they have a mount
+    namespace of their own.
+    """
+    options = _KINDS[volume.filesystem].options
+    with tempfile.TemporaryDirectory(prefix="stick-") as place:
+        try:
+            mounts.mount(volume.node, Path(place), volume.filesystem, options)
+        except OSError as error:
+            raise StickError(f"{volume} cannot be mounted ({error.strerror}): use another stick") from error
+        try:
+            yield Path(place)
+        finally:
+            mounts.unmount(Path(place))
+
+
+def _run(command: tuple[str | Path, ...], limit_s: float) -> int:
+    try:
+        done = subprocess.run(  # noqa: S603 - a program of the table above, and a node that udev named
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=limit_s,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise StickError(f"{command[0]} did not get through in {limit_s:.0f} s: use another stick") from error
+    except OSError as error:
+        raise StickError(f"{command[0]} cannot be run ({error}): install the package that brings it") from error
+    log.info("%s: exit code %d\n%s", command[0], done.returncode, done.stdout.decode(errors="replace").strip())
+    return done.returncode

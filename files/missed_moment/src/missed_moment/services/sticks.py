@@ -1,0 +1,56 @@
+"""What exporters tell of the sticks that are in. Pure; times are nanoseconds of CLOCK_MONOTONIC."""
+
+from dataclasses import dataclass
+
+from missed_moment.clock import NS
+from missed_moment.panel.language import Stick
+
+BELIEVED_NS = 15 * NS
+"""What was told is believed this long. Exporters repeat themselves; one that does not was killed."""
+
+
+@dataclass(frozen=True)
+class _Told:
+    stick: Stick
+    trouble: str
+    at_ns: int
+
+
+class Sticks:
+    """All of them together: one LED has to speak for as many as there are ports."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, _Told] = {}
+
+    def tell(self, name: str, stick: Stick, trouble: str, now_ns: int) -> bool:
+        """The stick called `name` is that far; `trouble` is what went wrong with it, or empty. True where this is news.
+
+        Trouble with one that is out already (NONE) stands until the next is plugged in: who pulls a stick too
+        early could not see it otherwise.
+        """
+        before = self._told.get(name)
+        if before is None:
+            self._told = {other: told for other, told in self._told.items() if told.stick is not Stick.NONE}
+        if stick is Stick.NONE and not trouble:
+            return self._told.pop(name, None) is not None
+        self._told[name] = _Told(stick, trouble, now_ns)
+        return before is None or (before.stick, before.trouble) != (stick, trouble)
+
+    def tick(self, now_ns: int) -> None:
+        """Time passed: who fell silent is not believed any longer."""
+        self._told = {
+            name: told
+            for name, told in self._told.items()
+            if told.stick is Stick.NONE or now_ns - told.at_ns < BELIEVED_NS
+        }
+
+    @property
+    def state(self) -> Stick:
+        """The state to show. While any copy is made, nobody is told that pulling is safe."""
+        states = {told.stick for told in self._told.values()}
+        return next((state for state in (Stick.COPYING, Stick.FAILED, Stick.DONE) if state in states), Stick.NONE)
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with any of them; empty when nothing is."""
+        return "; ".join(told.trouble for told in self._told.values() if told.trouble)

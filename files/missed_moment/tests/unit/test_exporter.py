@@ -1,0 +1,175 @@
+"""The exporter with a stick that a folder stands for: what is told when, whatever happens."""
+
+import errno
+import os
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from missed_moment.clips.catalogue import Catalogue
+from missed_moment.control import ControlServer
+from missed_moment.durable import LocalDisk
+from missed_moment.errors import StickError, SystemDiskError
+from missed_moment.export.admission import Volume
+from missed_moment.export.handover import FOLDER
+from missed_moment.panel.language import Stick
+from missed_moment.services.exporter import PULLED_EARLY, serve
+from missed_moment.services.teller import Teller
+from rig import store_moment, wait_for
+
+ACCEPTED = ("vfat",)
+VOLUME = Volume(Path("/dev/sda1"), (8, 1), 10**9, "vfat")
+
+
+@dataclass
+class FolderStick:
+    """A folder that is plugged in as a stick. `events` is what happened to it, and what was told, in order."""
+
+    folder: Path
+    interfaces: str = ":080650:"
+    name: str = "1-1"
+    refusal: Exception | None = None
+    pull_at: str = "done"
+    events: list[str] = field(default_factory=list)
+
+    def volume(self, accepted: Collection[str]) -> Volume:
+        assert accepted == ACCEPTED
+        if self.refusal:
+            raise self.refusal
+        return VOLUME
+
+    def switch_off(self) -> None:
+        self._happens("switched off")
+
+    @contextmanager
+    def prepare(self, volume: Volume) -> Iterator[Path]:
+        assert volume is VOLUME
+        try:
+            self._happens("mounted")
+            yield self.folder
+        finally:
+            self._happens("unmounted")
+
+    def tell(self, stick: Stick, trouble: str) -> None:
+        self._happens(" ".join(filter(None, [stick.value, trouble])))
+
+    def _happens(self, event: str) -> None:
+        self.events.append(event)
+        if event.split(maxsplit=1)[0] == self.pull_at:
+            self.pull_at = ""
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.fixture(autouse=True)
+def handlers() -> Iterator[None]:
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture
+def catalogue(tmp_path: Path) -> Catalogue:
+    for _ in range(2):
+        store_moment(tmp_path / "clips", seconds=1)
+    return Catalogue(tmp_path / "clips", LocalDisk())
+
+
+@pytest.fixture
+def stick(tmp_path: Path) -> FolderStick:
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    return FolderStick(folder)
+
+
+def run(stick: FolderStick, catalogue: Catalogue) -> list[str]:
+    serve(stick, catalogue, ACCEPTED, stick.tell, stick.prepare)
+    return stick.events
+
+
+def exported(catalogue: Catalogue) -> int:
+    return sum(moment.exported is not None for moment in catalogue.moments())
+
+
+def test_safe_to_pull_is_said_after_unmount_and_power_off(stick: FolderStick, catalogue: Catalogue) -> None:
+    assert run(stick, catalogue) == ["copying", "mounted", "unmounted", "switched off", "done", "none"]
+    assert exported(catalogue) == 2
+    assert len(list((stick.folder / FOLDER).glob("*.mp4"))) == 2
+
+
+@pytest.mark.parametrize("moment", ["copying", "mounted", "unmounted", "switched"])
+def test_pulled_early_is_said_until_the_next_stick(moment: str, stick: FolderStick, catalogue: Catalogue) -> None:
+    stick.pull_at = moment
+    assert run(stick, catalogue)[-1] == f"none {PULLED_EARLY}"
+    assert "done" not in stick.events
+    assert stick.events.count("mounted") == stick.events.count("unmounted")
+
+
+def test_what_could_not_be_copied_is_said_even_after_the_stick_is_out(
+    stick: FolderStick, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: object) -> int:
+        return 0
+
+    monkeypatch.setattr("missed_moment.export.directory.Directory.free", full)
+    stick.pull_at = "failed"
+    *_, switched_off, failed, gone = run(stick, catalogue)
+    assert switched_off == "switched off"
+    assert "failed moment-000001: the stick is full" in failed
+    assert gone == failed.replace("failed", "none", 1)
+
+
+def test_a_stick_that_is_refused_is_no_concern_once_it_is_out(stick: FolderStick, catalogue: Catalogue) -> None:
+    stick.refusal, stick.pull_at = StickError("no file system"), "failed"
+    assert run(stick, catalogue) == ["failed no file system", "none"]
+
+
+def test_a_keyboard_that_is_a_stick_too_is_refused(stick: FolderStick, catalogue: Catalogue) -> None:
+    stick.interfaces, stick.pull_at = ":080650:030101:", "failed"
+    refused, gone = run(stick, catalogue)
+    assert "080650:030101" in refused
+    assert gone == "none"
+
+
+def test_a_write_protected_stick_is_refused_and_unmounted(stick: FolderStick, catalogue: Catalogue) -> None:
+    (stick.folder / FOLDER).write_text("not a directory")
+    stick.pull_at = "failed"
+    copying, mounted, unmounted, failed, gone = run(stick, catalogue)
+    assert (copying, mounted, unmounted, gone) == ("copying", "mounted", "unmounted", "none")
+    assert "cannot be used as a directory" in failed
+
+
+def test_the_systems_own_disk_is_nobodys_business(stick: FolderStick, catalogue: Catalogue) -> None:
+    stick.refusal = SystemDiskError("in use")
+    assert run(stick, catalogue) == []
+
+
+def test_the_recorder_is_told_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("missed_moment.services.teller._REPEAT_S", 0.05)
+    told: list[tuple[object, ...]] = []
+    server = ControlServer(
+        tmp_path / "s", {"stick": lambda request: told.append((request["name"], request["stick"])) or {}}
+    )
+    teller = Teller(tmp_path / "s", "1-1")
+    teller.tell(Stick.COPYING)  # nobody listens yet
+    server.start()
+    wait_for(lambda: told.count(("1-1", "copying")) >= 3)
+    teller.tell(Stick.NONE)
+    teller.close()
+    server.stop()
+    assert told[-1] == ("1-1", "none")
+
+
+def test_what_was_told_last_is_heard_before_the_teller_goes(tmp_path: Path) -> None:
+    told: list[object] = []
+    server = ControlServer(tmp_path / "s", {"stick": lambda request: told.append(request["trouble"]) or {}})
+    server.start()
+    teller = Teller(tmp_path / "s", "1-1")
+    teller.tell(Stick.COPYING)
+    teller.tell(Stick.NONE, os.strerror(errno.EIO))
+    teller.close()
+    server.stop()
+    assert told[-1] == os.strerror(errno.EIO)

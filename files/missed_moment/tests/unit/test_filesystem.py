@@ -1,0 +1,104 @@
+"""Checking and mounting, with the real programs and the real kernel as far as this machine has them."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from missed_moment.errors import StickError
+from missed_moment.export import filesystem, mounts
+from missed_moment.export.admission import Volume
+
+MEGABYTE = 1024 * 1024
+MAKE = {"vfat": ["mkfs.vfat", "-F", "32"], "exfat": ["mkfs.exfat"]}
+# FAT32 has a flag in a reserved byte of the boot sector, exFAT one among its volume flags.
+DIRTY = {"vfat": (0x41, b"\x01"), "exfat": (0x6A, b"\x02")}
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="sticks are mounted on Linux")
+root = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root mounts")
+tools = pytest.mark.skipif(
+    not all(map(shutil.which, ["mkfs.vfat", "mkfs.exfat", "fsck.vfat", "fsck.exfat"])),
+    reason="needs dosfstools and exfatprogs",
+)
+
+
+@pytest.fixture(params=filesystem.SUPPORTED)
+def volume(request: pytest.FixtureRequest, tmp_path: Path) -> Volume:
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(64 * MEGABYTE)
+    subprocess.run([*MAKE[request.param], image], check=True, capture_output=True)
+    return Volume(image, (0, 0), 64 * MEGABYTE, request.param)
+
+
+def damage(volume: Volume, at: int, content: bytes) -> None:
+    with volume.node.open("r+b") as file:
+        file.seek(at)
+        file.write(content)
+
+
+@tools
+def test_a_sound_file_system_is_left_as_it_is(volume: Volume) -> None:
+    before = volume.node.read_bytes()
+    filesystem.check(volume)
+    assert volume.node.read_bytes() == before
+
+
+@tools
+def test_what_was_pulled_while_it_was_written_to_is_repaired(volume: Volume) -> None:
+    # The dirty flags: of FAT32 in the boot sector's reserved byte, of exFAT in its volume flags.
+    damage(
+        volume, {"vfat": 0x41, "exfat": 0x6A}[volume.filesystem], b"\x01" if volume.filesystem == "vfat" else b"\x02"
+    )
+    filesystem.check(volume)
+    filesystem.check(volume)
+
+
+@tools
+def test_what_cannot_be_repaired_is_refused(volume: Volume) -> None:
+    damage(volume, 0, b"\xff" * MEGABYTE)
+    with pytest.raises(StickError, match="damaged beyond repair"):
+        filesystem.check(volume)
+
+
+def test_a_check_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless = tmp_path / "fsck.vfat"
+    endless.write_text("#!/bin/sh\nexec sleep 600\n")
+    endless.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    with pytest.raises(StickError, match="did not get through"):
+        filesystem.check(Volume(tmp_path / "image", (0, 0), 0, "vfat"), limit_s=0.2)
+
+
+def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(StickError, match=r"fsck\.exfat cannot be run"):
+        filesystem.check(Volume(tmp_path / "image", (0, 0), 0, "exfat"))
+
+
+@linux
+@root
+def test_nothing_on_a_mounted_stick_can_act(tmp_path: Path) -> None:
+    mounts.mount(Path("none"), tmp_path, "tmpfs", "size=64k")
+    try:
+        [line] = [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if str(tmp_path) in line]
+        assert {"nosuid", "nodev", "noexec", "noatime", "nosymfollow"} <= set(line.split()[5].split(","))
+        number = tuple(map(int, line.split()[2].split(":")))
+        assert number in mounts.numbers_in_use()
+    finally:
+        mounts.unmount(tmp_path)
+    assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+@linux
+@root
+def test_what_is_not_a_file_system_is_not_mounted(tmp_path: Path) -> None:
+    (tmp_path / "image").touch()
+    with (
+        pytest.raises(StickError, match="cannot be mounted"),
+        filesystem.mounted(Volume(tmp_path / "image", (0, 0), 0, "vfat")),
+    ):
+        pytest.fail("it was mounted")
