@@ -58,7 +58,7 @@ def check(volume: Volume, limit_s: float = CHECK_LIMIT_S) -> None:
 def mounted(volume: Volume) -> Iterator[Path]:
     """Mount `volume` for the length of a block and give where; unmounted, all of it is on the stick.
 
-    No program on it can be run, no device node or link followed. Raises StickError where it cannot be mounted.
+    No program on it can be run, no device node or link followed. Raises StickError where that cannot be done.
     Needs CAP_SYS_ADMIN, and mounts where only this process and its children see it when they have a mount
     namespace of their own.
     """
@@ -70,8 +70,16 @@ def mounted(volume: Volume) -> Iterator[Path]:
             raise StickError(f"{volume} cannot be mounted ({error.strerror}): use another stick") from error
         try:
             yield Path(place)
-        finally:
+        except BaseException:
+            mounts.detach(Path(place))
+            raise
+        try:
             mounts.unmount(Path(place))
+        except OSError as error:
+            mounts.detach(Path(place))
+            raise StickError(
+                f"{volume} cannot be unmounted ({error.strerror}): what is on it is not certain"
+            ) from error
 
 
 def _run(command: tuple[str | Path, ...], limit_s: float) -> int:

@@ -28,12 +28,14 @@ def mount(node: Path, place: Path, filesystem: str, options: str) -> None:
 
 
 def unmount(place: Path) -> None:
-    """Unmount, and return when everything is written. Raises OSError.
-
-    Of a device that is gone nothing can be written: that is no error here, whoever wrote has met it before.
-    """
+    """Unmount, and return when everything is written. Raises OSError."""
     if _libc.umount2(bytes(place), 0):
         raise _error(place)
+
+
+def detach(place: Path) -> None:
+    """Unmount what is broken or gone: never waits, never fails, and writes what still can be written."""
+    _libc.umount2(bytes(place), _MNT_DETACH)
 
 
 def numbers_in_use() -> set[tuple[int, int]]:
