@@ -17,7 +17,8 @@ from missed_moment.clips.recovery import recover
 from missed_moment.durable import LocalDisk
 from rig import assert_whole
 
-KILLS = int(os.environ.get("MISSED_MOMENT_KILLS", "15"))
+STORES = 3  # so that several processors have something to do
+KILLS = int(os.environ.get("MISSED_MOMENT_KILLS", "15")) // STORES
 TESTS = Path(__file__).parents[1]
 
 # Records without a pause, presses again as soon as it may, and says so on its output when a moment was kept.
@@ -62,8 +63,9 @@ def press_and_kill(store: Path, chance: random.Random) -> list[int]:
 
 
 @pytest.mark.timeout(60 + 10 * KILLS)
-def test_what_was_reported_kept_survives(tmp_path: Path) -> None:
-    chance = random.Random(20161)
+@pytest.mark.parametrize("seed", range(STORES))
+def test_what_was_reported_kept_survives(seed: int, tmp_path: Path) -> None:
+    chance = random.Random(20161 + seed)
     reported: list[int] = []
     for _ in range(KILLS):
         reported += press_and_kill(tmp_path, chance)
