@@ -9,11 +9,11 @@ help: ## show what there is
 demo: .venv/run ## try it without hardware: a synthetic camera, the terminal as LED and button
 	@PYTHONPATH=$(PROJECT)/src .venv/run/bin/python -m missed_moment demo
 
-test: .venv/tools ## lint, types, unit tests on each Python and PyAV, real picamera2, a real browser
+test: .venv/tools ## lint, types, unit tests, real picamera2, a real browser, the roles, a virtual device
 	@$(NOX)
 
-prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks
-	@$(NOX) --session prove
+prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks, more libraries
+	@$(NOX) --session prove "unit(pyav='14.2')" "trixie(libraries='newest')"
 
 bench: .venv/tools ## measure side by side; a table here, JSON in files/missed_moment/benchmarks/results
 	@$(NOX) --session bench

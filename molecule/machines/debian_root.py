@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from machines.host import install
+
 Command = tuple[str, ...]
 
 PROJECT = Path(__file__).parents[2] / "files" / "missed_moment"
@@ -138,7 +140,8 @@ class DebianRoot:
         for leftover in _roots().glob(f"{self.name}-{'[0-9a-f]' * _HASH_DIGITS}*"):
             _remove(leftover)
         part = self.path.with_name(self.path.name + ".part")
-        _install_mmdebstrap()
+        # With Debian's keys, which Ubuntu does not have by itself.
+        install("mmdebstrap", "mmdebstrap", "debian-archive-keyring")
         bootstrap = (*self._bootstrap(), *_host_apt_options(), self.suite, str(part))
         subprocess.run(bootstrap, check=True, pass_fds=(lock,))
         _below(part, SETUP).mkdir(parents=True)
@@ -164,17 +167,6 @@ class DebianRoot:
 def _roots() -> Path:
     cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(cache) / "missed-moment" / "roots"
-
-
-def _install_mmdebstrap() -> None:
-    if shutil.which("mmdebstrap"):
-        return
-    print("installing mmdebstrap on this machine with apt-get", flush=True)
-    apt = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "-qq", "update"], check=True, env=apt)
-    # With Debian's keys, which Ubuntu does not have by itself.
-    packages = ("mmdebstrap", "debian-archive-keyring")
-    subprocess.run(["apt-get", "-qq", "--no-install-recommends", "install", *packages], check=True, env=apt)
 
 
 def _host_apt_options() -> Iterator[str]:
@@ -241,11 +233,14 @@ PACKAGES = (
     "python3-gpiozero",
     "python3-numpy",
     "python3-pydantic",
+    "python3-pyudev",
     "python3-rich",
     "python3-hypothesis",
     "python3-pytest",
     "python3-pytest-timeout",
     "python3-pytest-xdist",
+    "dosfstools",
+    "exfatprogs",
     "tzdata",
     "util-linux-extra",
 )

@@ -1,0 +1,106 @@
+"""The disk of a virtual device: Debian, the board's files and what the playbook makes of it, ready to boot."""
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from machines import host
+from machines.chroot import Chroot
+from machines.debian_root import PROJECT
+from machines.device_root import DEVICE
+from machines.workshop import BOARD, PRODUCTS, workshop
+
+_REPOSITORY = Path(__file__).parents[2]
+_PLAYED = (
+    _REPOSITORY / "site.yml",
+    _REPOSITORY / "roles",
+    PROJECT / "src",
+    PROJECT / "pyproject.toml",
+    PROJECT / "requirements" / "build.txt",
+)
+_SIZE = "4G"
+_HASH_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class Disk:
+    """An image that nobody writes to, and what boots it."""
+
+    place: Path
+
+    @property
+    def image(self) -> Path:
+        """The disk, qcow2: one ext4 file system, labelled `root`."""
+        return self.place / "disk.qcow2"
+
+    @property
+    def kernel(self) -> Path:
+        """The kernel of the same Debian."""
+        return self.place / "vmlinuz"
+
+    @property
+    def initrd(self) -> Path:
+        """The initial RAM disk, with what finds a virtual machine's disk and no more."""
+        return self.place / "initrd"
+
+
+def device_disk() -> Disk:
+    """Return the device's disk as the repository is now, building it first if need be.
+
+    That takes a minute or two, more where roots are to be built. Disks of before are removed: nobody else may
+    have a machine running from them. Raises CommandFailed where the playbook fails.
+    """
+    root = DEVICE.build()
+    disk = Disk(root.parent / f"disk-{_fingerprint()}")
+    with (root.parent / "disk.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not disk.place.is_dir():
+            for former in root.parent.glob("disk-*"):
+                shutil.rmtree(former)
+            _build(root, disk)
+    return disk
+
+
+def _build(root: Path, disk: Disk) -> None:
+    print(f"building a disk: {disk.place}", flush=True)
+    host.install("qemu-img", "qemu-utils")
+    (kernel,) = (path.name for path in (root / "usr/lib/modules").iterdir())
+    with tempfile.TemporaryDirectory(prefix="disk-", dir=root.parent) as scratch:
+        tree, made, raw = Path(scratch) / "tree", Disk(Path(scratch) / "made"), Path(scratch) / "disk.raw"
+        made.place.mkdir()
+        for layer in (root, workshop(kernel).build() / PRODUCTS, BOARD / "files"):
+            subprocess.run(["cp", "-a", "--no-target-directory", layer, tree], check=True)
+        device = Chroot(tree)
+        device.run("depmod", kernel)
+        device.run("groupadd", "--system", "gpio")
+        device.play()
+        device.run("mkinitramfs", "-o", "/boot/initrd", kernel)
+        (tree / "boot" / "initrd").rename(made.initrd)
+        (tree / "boot" / f"vmlinuz-{kernel}").rename(made.kernel)
+        for scrap in (tree / "var/cache/apt", tree / "var/lib/apt/lists"):
+            shutil.rmtree(scrap)
+        subprocess.run(["truncate", "-s", _SIZE, raw], check=True)
+        # The file is all zeros already: neither mkfs nor, later, the kernel needs to write them.
+        options = ("-q", "-F", "-L", "root", "-E", "assume_storage_prezeroed=1")
+        subprocess.run(["mkfs.ext4", *options, "-d", tree, raw], check=True)
+        subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, made.image], check=True)
+        made.place.rename(disk.place)
+
+
+def _fingerprint() -> str:
+    hashed = hashlib.sha256(DEVICE.path.name.encode())
+    for file in _inputs():
+        hashed.update(f"{file.relative_to(_REPOSITORY)} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return hashed.hexdigest()[:_HASH_DIGITS]
+
+
+def _inputs() -> Iterator[Path]:
+    """Yield every file that goes into the disk, in a fixed order."""
+    for source in (*_PLAYED, BOARD, Path(__file__), PROJECT / "requirements" / "board.txt"):
+        files = sorted(source.rglob("*")) if source.is_dir() else [source]
+        yield from (file for file in files if file.is_file() and "__pycache__" not in file.parts)

@@ -1,0 +1,75 @@
+"""The LED is read as the card says, also when light and darkness are a little late."""
+
+import random
+
+import pytest
+
+from machines.led import Edge, Said, read
+
+Steps = list[tuple[float, float]]
+"""Brightness from 0 to 1, and seconds."""
+
+RECORDING: Steps = [(1, 0.08), (0, 1.92)] * 3
+SOLID: Steps = [(1, 4.0)]
+KEPT: Steps = [*[(1.0, 0.12), (0.0, 0.12)] * 3, (0.0, 0.4)]
+COPYING: Steps = [(1, 0.1), (0, 0.1)] * 20
+FORGOTTEN: Steps = [*[(1.0, 1.0), (0.0, 0.4)] * 2, (0.0, 0.4)]
+BREATH: Steps = [(level / 10, 0.1) for level in (0, 1, 3, 6, 9, 10, 9, 6, 3, 1)] * 3
+
+
+def fault(number: int) -> Steps:
+    """Return what a fault looks like, shown three times."""
+    return [*[(1.0, 0.25), (0.0, 0.25)] * number, (0.0, 1.5)] * 3
+
+
+def edges(steps: Steps, late_s: float = 0.0) -> tuple[list[Edge], float]:
+    """Return the edges of `steps`, up to `late_s` too late, dimmed at 100 Hz; and when they end."""
+    chance = random.Random(1)  # noqa: S311 - nothing is secret here
+    now_s, made = 0.0, []
+    for level, seconds in steps:
+        if level in {0, 1}:
+            made.append((now_s + chance.uniform(0, late_s), level == 1))
+        else:
+            for cycle in range(round(seconds * 100)):
+                made += [(now_s + cycle / 100, True), (now_s + cycle / 100 + level / 100, False)]
+        now_s += seconds
+    return made, now_s
+
+
+def names(said: list[Said]) -> list[str]:
+    """Return the words alone."""
+    return [word.name for word in said]
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.03])
+@pytest.mark.parametrize(
+    ("steps", "said"),
+    [
+        (RECORDING, ["recording"]),
+        (SOLID, ["solid"]),
+        (BREATH, ["filling"]),
+        (COPYING, ["copying"]),
+        (RECORDING + FORGOTTEN + RECORDING, ["recording", "forgotten", "recording"]),
+        (RECORDING + SOLID + KEPT + SOLID + RECORDING, ["recording", "solid", "kept", "solid", "recording"]),
+        (BREATH + SOLID + KEPT + SOLID + BREATH, ["filling", "solid", "kept", "solid", "filling"]),
+        (SOLID + FORGOTTEN + BREATH, ["solid", "forgotten", "filling"]),
+        (RECORDING + COPYING + SOLID, ["recording", "copying", "solid"]),
+        ([*RECORDING, (0, 4.0)], ["recording", "off"]),
+        (SOLID + fault(6) + RECORDING, ["solid", "fault 6", "recording"]),
+        *((fault(number), [f"fault {number}"]) for number in range(2, 9)),
+    ],
+)
+def test_everything_on_the_card_is_read(steps: Steps, said: list[str], late_s: float) -> None:
+    """Each thing by itself, and the ways in which they follow each other."""
+    assert names(read(*edges(steps, late_s))) == said
+
+
+def test_the_answer_to_a_press_has_its_time() -> None:
+    """What begins is timed by its own first edge."""
+    said = read(*edges(RECORDING + SOLID + KEPT))
+    assert said[:2] == [Said("recording", 0.0), Said("solid", 6.0)]
+
+
+def test_nothing_seen_is_nothing_said() -> None:
+    """A LED that never changed says nothing."""
+    assert read([], 10.0) == []

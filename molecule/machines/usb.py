@@ -1,0 +1,84 @@
+"""USB ports of a virtual machine: sticks are plugged in and pulled out while it runs."""
+
+import itertools
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machines.lines import Line, Refused
+
+_PULL_LIMIT_S = 30.0
+_LOOK_AGAIN_S = 0.02
+
+
+@dataclass(frozen=True)
+class Port:
+    """Where a stick is plugged in; no port is used twice. Its name is the stick's serial number as well."""
+
+    name: str
+    slow: bool = False
+
+    @property
+    def medium(self) -> str:
+        """What QEMU calls the stick's memory."""
+        return f"{self.name}-medium"
+
+    @property
+    def brake(self) -> str:
+        """What QEMU calls that which makes the stick slow."""
+        return f"{self.name}-brake"
+
+
+class UsbPorts:
+    """As many as are needed, on the machine whose monitor is `qmp`."""
+
+    _numbers = itertools.count(1)
+
+    def __init__(self, qmp: Line) -> None:
+        self._qmp = qmp
+
+    def plug(self, image: Path, slow_bytes_per_s: int | None = None) -> Port:
+        """Plug in a stick whose bytes are the file `image`, at most so fast if given. Raises Refused."""
+        port = Port(f"stick{next(self._numbers)}", slow=slow_bytes_per_s is not None)
+        medium: dict[str, Any] = {"driver": "raw", "file": {"driver": "file", "filename": str(image)}}
+        if port.slow:
+            limits = {"bps-total": slow_bytes_per_s}
+            self._qmp.ask("object-add", {"qom-type": "throttle-group", "id": port.brake, "limits": limits})
+            medium = {"driver": "throttle", "throttle-group": port.brake, "file": medium}
+        self._qmp.ask("blockdev-add", {**medium, "node-name": port.medium})
+        self._qmp.ask(
+            "device_add",
+            {
+                "driver": "usb-storage",
+                "id": port.name,
+                "bus": "xhci.0",
+                "drive": port.medium,
+                "removable": True,
+                "serial": port.name,
+            },
+        )
+        return port
+
+    def pull(self, port: Port) -> None:
+        """Pull the stick out: what was not written is not. Returns when its file is free again. Raises Refused."""
+        self._qmp.ask("device_del", {"id": port.name})
+        self._qmp.event("DEVICE_DELETED", _PULL_LIMIT_S, device=port.name)
+        self._qmp.ask("blockdev-del", {"node-name": port.medium})
+        if port.slow:
+            self._qmp.ask("object-del", {"id": port.brake})
+
+    def written(self, port: Port) -> int:
+        """Return how many bytes were written to the stick since it is in. Raises Refused where it is not."""
+        for device in self._qmp.ask("query-blockstats"):
+            if f"/{port.name}/" in device.get("qdev", ""):
+                return int(device["stats"]["wr_bytes"])
+        raise Refused(f"{port.name} is not plugged in")
+
+    def wait_for_bytes(self, port: Port, count: int, timeout_s: float) -> None:
+        """Return when so many bytes were written to the stick. Raises Refused where it takes longer."""
+        deadline = time.monotonic() + timeout_s
+        while (written := self.written(port)) < count:
+            if time.monotonic() > deadline:
+                raise Refused(f"{port.name}: {written} of {count} bytes were written within {timeout_s:g} s")
+            time.sleep(_LOOK_AGAIN_S)  # QEMU tells of no such event

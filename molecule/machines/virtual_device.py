@@ -1,0 +1,212 @@
+"""A virtual missed-moment: the device's own disk, booted, with a button, an LED, a camera and USB ports.
+
+In molecule/, as root, with requirements/ansible.txt installed: `python -m machines.virtual_device` boots one to play
+with. It films with an emulated camera on an emulated processor, about fifteen times slower than this computer.
+"""
+
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from machines import host
+from machines.debian_root import DebianRoot
+from machines.disk import Disk, device_disk
+from machines.guest import CommandFailed, Guest
+from machines.led import Said, read
+from machines.lines import Refused
+from machines.qemu import NO_NETWORK, Qemu
+from machines.usb import Port, UsbPorts
+
+_BOOT_LIMIT_S = 300.0
+_SHUTDOWN_LIMIT_S = 120.0
+_LOOK_AGAIN_S = 0.5
+_TAIL_LINES = 40
+_PULL = "/run/virtual-board/pins/sim_gpio17/pull"
+_CAMERA = "/sys/bus/platform/drivers/vivid"
+# Seconds and 0 or 1, for each change of the LED since `since`.
+_EDGES = "/gpio_value:/ { at = $(NF - 4) + 0; if ($NF != last && at >= since) print at, $NF; last = $NF }"
+_NOISE = f"""
+for burst in $(seq "$1"); do
+    for contact in $(seq 20); do echo pull-down; echo pull-up; done >{_PULL}
+    sleep 0.5
+done
+"""
+
+
+class NeverHappened(Exception):  # noqa: N818 - it is what is said of something awaited
+    """What was waited for did not come; the message holds what the device last said of itself."""
+
+
+class VirtualDevice:
+    """Switched on when entered, and gone without a trace when left."""
+
+    def __init__(self, disk: Disk | None = None, network: tuple[str, ...] = NO_NETWORK) -> None:
+        """Take `disk`, or what the repository makes of one now. By itself there is no network at all."""
+        self._disk = disk
+        self._network = network
+        self._place = tempfile.TemporaryDirectory(prefix="missed-moment-")
+
+    def __enter__(self) -> Self:
+        host.install("qemu-system-x86_64", "qemu-system-x86", "qemu-utils")
+        self._qemu = Qemu(self._disk or device_disk(), Path(self._place.name), self._network)
+        self.switch_on()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._qemu.kill()
+        self._place.cleanup()
+
+    @property
+    def place(self) -> Path:
+        """A directory on the host for what belongs to this device, the sticks for example."""
+        return Path(self._place.name)
+
+    # Power
+
+    def switch_on(self) -> None:
+        """Boot, and return when commands can be run. Raises NeverHappened."""
+        self._qemu.start()
+        self.usb = UsbPorts(self._qemu.qmp)
+        self.guest = Guest(self._qemu.agent)
+        self._await_agent()
+
+    def power_cut(self) -> None:
+        """Pull the plug: whatever is not on the disk is lost."""
+        self._qemu.kill()
+
+    def reboot(self) -> None:
+        """Start again in an orderly way, and return when commands can be run."""
+        self.guest.power("reboot")
+        self._qemu.has_reset(_SHUTDOWN_LIMIT_S)
+        self._await_agent()
+
+    def shut_down(self) -> None:
+        """Power off in an orderly way."""
+        self.guest.power("powerdown")
+        self._qemu.has_shut_down(_SHUTDOWN_LIMIT_S)
+
+    def _await_agent(self) -> None:
+        try:
+            self._qemu.agent_is_there(_BOOT_LIMIT_S)
+            self.guest.greet(_BOOT_LIMIT_S)
+        except Refused as refused:
+            raise NeverHappened(f"the device did not boot: {refused}\n{self._console_tail()}") from refused
+
+    # What a hand does
+
+    def press(self, seconds: float = 0.2) -> float:
+        """Press the button for so long; returns when that began, on the device's clock."""
+        script = f'cut -d" " -f1 /proc/uptime; echo pull-down >{_PULL}; sleep {seconds}; echo pull-up >{_PULL}'
+        return float(self.run("sh", "-c", script))
+
+    def hold(self) -> float:
+        """Press and hold, which means: forget. Returns when that began, on the device's clock."""
+        return self.press(4.0)
+
+    def noise(self, bursts: int = 1) -> float:
+        """Touch the button as a loose contact does: each burst is 20 touches, as quick as they come."""
+        began = self.now()
+        self.run("sh", "-c", _NOISE, "sh", str(bursts))
+        return began
+
+    def unplug_camera(self) -> None:
+        """Pull the webcam's plug."""
+        self.run("sh", "-c", f"echo vivid.0 >{_CAMERA}/unbind")
+
+    def plug_camera(self) -> None:
+        """Plug the webcam in again."""
+        self.run("sh", "-c", f"echo vivid.0 >{_CAMERA}/bind")
+
+    def plug(self, stick: Path, slow_bytes_per_s: int | None = None) -> Port:
+        """Plug in the stick whose image is `stick`, one that is slow if so wished. Returns where it is."""
+        return self.usb.plug(stick, slow_bytes_per_s)
+
+    def pull(self, port: Port) -> None:
+        """Pull the stick out, without asking."""
+        self.usb.pull(port)
+
+    # What an eye sees
+
+    def led_since(self, mark: float) -> list[Said]:
+        """Return what the LED said since `mark`, on the device's clock."""
+        now = self.now()
+        changes = self.run("awk", "-v", f"since={mark}", _EDGES, "/sys/kernel/tracing/trace").splitlines()
+        edges = ((float(at), lit == "1") for at, lit in map(str.split, changes))
+        return read(edges, now)
+
+    def led_names(self, mark: float = 0.0) -> list[str]:
+        """Return the names alone of what the LED said since `mark`."""
+        return [word.name for word in self.led_since(mark)]
+
+    def now(self) -> float:
+        """Return what time it is on the device's clock, which counts seconds since it was switched on."""
+        return float(self.run("cat", "/proc/uptime").split()[0])
+
+    def wait_for_led(self, name: str, mark: float, timeout_s: float) -> None:
+        """Return when the LED says `name`, and has been told to since `mark`. Raises NeverHappened."""
+        self.wait_until(lambda: self.led_names(mark)[-1:] == [name], timeout_s, f"the LED says {name}")
+
+    # What an operator sees
+
+    def run(self, *argv: str, timeout_s: float = 120.0) -> str:
+        """Run a command as root and return what it wrote. Raises CommandFailed."""
+        return self.guest.run(*argv, timeout_s=timeout_s)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the recorder tells of itself. Raises CommandFailed where none answers."""
+        status: dict[str, Any] = json.loads(self.run("missed-moment", "status", "--json"))
+        return status
+
+    def state(self) -> str:
+        """Return the recorder's state, "silent" where none answers."""
+        try:
+            return str(self.status()["state"])
+        except CommandFailed:
+            return "silent"
+
+    def moments(self) -> list[dict[str, Any]]:
+        """Return the kept moments, oldest first."""
+        moments: list[dict[str, Any]] = json.loads(self.run("missed-moment", "clips", "--json"))
+        return moments
+
+    def disks(self) -> list[str]:
+        """Return the names of the USB disks that the system sees."""
+        listed = self.run("lsblk", "--nodeps", "--noheadings", "--output", "NAME,TRAN").splitlines()
+        return [line.split()[0] for line in listed if line.split()[1:] == ["usb"]]
+
+    def wait_until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
+        """Look at `condition` until it is true. Raises NeverHappened, with all that may explain it."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise NeverHappened(f"{what}: not within {timeout_s:g} s\n{self.account()}")
+            time.sleep(_LOOK_AGAIN_S)
+
+    def account(self) -> str:
+        """Return what the device has to say of itself, for the reader of a failure."""
+        said = []
+        for command in (
+            ("missed-moment", "status"),
+            ("journalctl", "--no-pager", "-n", str(_TAIL_LINES), "-u", "missed-moment*"),
+            ("systemctl", "--no-pager", "--failed"),
+        ):
+            try:
+                said.append(self.run(*command))
+            except (CommandFailed, Refused) as error:
+                said.append(str(error))
+        return "\n".join([*said, self._console_tail()])
+
+    def _console_tail(self) -> str:
+        lines = self._qemu.console.read_text(errors="replace").splitlines()
+        return "\n".join(["the console ended:", *lines[-_TAIL_LINES:]])
+
+
+def missing() -> str | None:
+    """Say why no virtual device can be booted here; None where it can."""
+    return DebianRoot.missing() or host.missing("qemu-system-x86_64")

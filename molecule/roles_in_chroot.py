@@ -1,0 +1,80 @@
+"""The roles in a root file system that nothing runs in, as when an image is built.
+
+As root, with requirements/ansible.txt installed: `python molecule/roles_in_chroot.py`.
+"""
+
+import re
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from machines import chroot
+from machines.chroot import Chroot, CommandFailed, chroot_over
+from machines.device_root import DEVICE
+
+_ORACLE = Path(__file__).with_name("oracle.py")
+_SETTINGS = "/boot/firmware/missed-moment.toml"
+
+
+class Broken(Exception):  # noqa: N818 - it is what is said of the thing looked at
+    """Something is not as it must be; the message says what was seen."""
+
+
+def missing() -> str | None:
+    """Say why this cannot run here; None where it can."""
+    return DEVICE.missing() or chroot.missing()
+
+
+def converge(device: Chroot) -> None:
+    """The roles do their work."""
+    said = device.play()
+    _must(_changed(said) > 0, said)
+
+
+def oracle(device: Chroot) -> None:
+    """Everything is as it must be."""
+    print(device.run("python3", "-", stdin=_ORACLE.read_text()), end="")
+
+
+def converge_again(device: Chroot) -> None:
+    """There is nothing left to do, and the owner's settings are the owner's, whatever the playbook says."""
+    device.run("sh", "-c", f"echo '[video]' >{_SETTINGS}")
+    said = device.play("--extra-vars", '{"recorder_settings": {"video": {"width": 1920}}}')
+    _must(_changed(said) == 0, said)
+    _must(device.run("cat", _SETTINGS) == "[video]\n", "the owner's file was changed")
+
+
+CHECKS: tuple[Callable[[Chroot], None], ...] = (converge, oracle, converge_again)
+"""In this order: each builds on what the ones before it left."""
+
+
+def _must(good: bool, seen: object) -> None:
+    if not good:
+        raise Broken(str(seen))
+
+
+def _changed(said: str) -> int:
+    recap = re.search(r"changed=(\d+) .*failed=0 ", said)
+    _must(recap is not None, said)
+    return int(recap[1]) if recap else -1
+
+
+def main() -> int:
+    """Run all checks; returns how many failed. Exits where this machine cannot run them."""
+    if why := missing():
+        sys.exit(f"the roles are not tried in a chroot: {why}")
+    failed = 0
+    with chroot_over(DEVICE.build()) as device:
+        for check in CHECKS:
+            try:
+                check(device)
+            except (Broken, CommandFailed) as broken:
+                failed += 1
+                print(f"FAIL {check.__name__}: {broken}", flush=True)
+            else:
+                print(f"ok {check.__name__}", flush=True)
+    return failed
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What happens to a device, and what it does then."""

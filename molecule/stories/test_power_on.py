@@ -1,0 +1,21 @@
+"""Power on, and it films: nobody logs in, nothing is connected."""
+
+from machines.virtual_device import VirtualDevice
+
+
+def test_power_on(switched_on: VirtualDevice) -> None:
+    """It boots without a complaint, fills its minute, then records, and the LED says so."""
+    device = switched_on
+    assert device.run("systemctl", "is-system-running", "--wait").strip() == "running"
+    assert device.run("systemctl", "list-units", "--failed", "--quiet") == ""
+
+    device.wait_until(lambda: device.state() == "recording", 180, "it records")
+    device.wait_until(lambda: device.led_names()[-1:] == ["recording"], 30, "the LED says recording")
+    assert device.led_names() == ["filling", "recording"]
+
+    status = device.status()
+    assert status["camera"] == "webcam"
+    assert status["faults"] == {}
+
+    assert device.run("ls", "/sys/class/net").split() == ["lo"]
+    assert device.run("who") == ""
