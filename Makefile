@@ -15,6 +15,9 @@ test: .venv/tools ## lint, types, unit tests, real picamera2, a real browser, th
 prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks, more libraries
 	@$(NOX) --session prove "unit(pyav='14.2')" "trixie(libraries='newest')"
 
+machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh
+	@$(NOX) --session playground
+
 bench: .venv/tools ## measure side by side; a table here, JSON in files/missed_moment/benchmarks/results
 	@$(NOX) --session bench
 
@@ -27,4 +30,4 @@ lock: .venv/tools ## lock all requirements anew, with hashes
 .venv/%: $(PROJECT)/requirements/%.txt tools/venv.py
 	@$(PYTHON) tools/venv.py $@ $<
 
-.PHONY: help demo test prove bench format lock
+.PHONY: help demo test prove machine bench format lock

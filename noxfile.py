@@ -131,6 +131,16 @@ def machine(session: nox.Session) -> None:
 
 
 @nox.session
+def playground(session: nox.Session) -> None:
+    """A virtual device to play with."""
+    if reason := virtual_device.missing():
+        session.skip(reason)
+    install(session, "ansible")
+    session.chdir("molecule")
+    session.run("python", "-m", "machines.playground")
+
+
+@nox.session
 def browser(session: nox.Session) -> None:
     """Clips play in a real Chromium."""
     chromium = _chromium(session)

@@ -1,7 +1,7 @@
 """A virtual missed-moment: the device's own disk, booted, with a button, an LED, a camera and USB ports.
 
-In molecule/, as root, with requirements/ansible.txt installed: `python -m machines.virtual_device` boots one to play
-with. It films with an emulated camera on an emulated processor, about fifteen times slower than this computer.
+It is run by root, with requirements/ansible.txt installed. Its processor is emulated as well, about fifteen times slower
+than this computer's. To play with one: `playground`.
 """
 
 import json
