@@ -32,6 +32,7 @@ PROJECT = Path("files/missed_moment")
 REQUIREMENTS = PROJECT / "requirements"
 NEWEST, DEVICE = "newest", "14.2"
 SOURCE = {"PYTHONPATH": str(PROJECT / "src")}
+DECODER = {"PYTHONPATH": str((PROJECT / "src").absolute())}
 UNIT_TESTS = ("-m", "pytest", "--numprocesses", "4", "--quiet")
 
 
@@ -116,7 +117,7 @@ def roles(session: nox.Session) -> None:
         session.skip(reason)
     install(session, "ansible")
     session.run("python", "molecule/roles_in_chroot.py")
-    session.run("molecule", "test", "--all")
+    session.run("molecule", "test", "--all", "--no-command-borders")
 
 
 @nox.session
@@ -124,10 +125,10 @@ def machine(session: nox.Session) -> None:
     """Stories of a virtual device: what the roles make of a disk, booted, with a button, a camera and USB ports."""
     if reason := virtual_device.missing():
         session.skip(reason)
-    install(session, "ansible")
+    install(session, "run", "ansible")
     session.chdir("molecule")
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900")
-    session.run("python", *options, *(session.posargs or ("machines", "stories")))
+    session.run("python", *options, *(session.posargs or ("machines", "stories")), env=DECODER)
 
 
 @nox.session

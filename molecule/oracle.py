@@ -134,9 +134,10 @@ def recorder_runs_since_it_was_started() -> None:
 
 
 def recorder_got_its_sandbox() -> None:
-    """Systemd could give the recorder all that its unit asks for."""
-    lines = _journal("_PID=1", f"UNIT={_RECORDER}", "--priority=warning")
-    lines += [line for line in _journal(f"_SYSTEMD_UNIT={_RECORDER}") if "proceeding without" in line]
+    """Systemd could give the recorder that runs now all that its unit asks for."""
+    run = _shown("InvocationID")["InvocationID"]
+    lines = _journal("_PID=1", f"INVOCATION_ID={run}", "--priority=warning")
+    lines += [line for line in _journal(f"UNIT={_RECORDER}", f"INVOCATION_ID={run}") if "proceeding without" in line]
     _must(not lines, lines)
 
 

@@ -34,7 +34,7 @@ _CARD = re.compile(
     re.VERBOSE,
 )
 _LONG_BLINK_S = 1.5
-_LIGHT_BEFORE_S = {"forgotten": _LONG_BLINK_S, "kept": 0.25, "copying": 0.25, "fault": 0.5}
+_LIGHT_BEFORE_S = {"forgotten": _LONG_BLINK_S, "kept": 0.185, "copying": 0.185, "fault": 0.5}
 """A first blink that is longer than this began as a light that says something by itself: solid."""
 
 

@@ -1,6 +1,5 @@
 """USB sticks: image files made and read on the host, with nothing mounted. Small, and sparse, to be quick."""
 
-import hashlib
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -44,14 +43,6 @@ BLANK = "blank"
 
 _MAKE = {"vfat": ("mkfs.vfat", "-F", "32"), "exfat": ("mkfs.exfat",)}
 _CHECK = {"vfat": ("fsck.vfat", "-n"), "exfat": ("fsck.exfat", "-n")}
-
-
-@dataclass(frozen=True)
-class Found:
-    """What is on a stick: the SHA-256 of each file by its path below the root, and the text of our list of sums."""
-
-    digests: dict[str, str]
-    sums: str
 
 
 @dataclass(frozen=True)
@@ -100,17 +91,12 @@ class Stick:
         with self._part_alone() as part:
             return subprocess.run([*_CHECK[self.filesystem], part], check=False, capture_output=True).returncode == 0
 
-    def look(self) -> Found:
-        """Read all files of a vfat stick. Raises CalledProcessError where it cannot be read."""
+    def copy_out(self, directory: Path) -> None:
+        """Copy all that is on a vfat stick. Raises CalledProcessError where it cannot be read."""
         host.install("mcopy", "mtools")
-        with self._part_alone() as part, tempfile.TemporaryDirectory(dir=self.image.parent) as copied:
+        with self._part_alone() as part:
             # -n: never ask; -s: with all that is below.
-            subprocess.run(["mcopy", "-n", "-s", "-i", part, "::*", copied], check=True)
-            files = {str(path.relative_to(copied)): path for path in Path(copied).rglob("*") if path.is_file()}
-            return Found(
-                {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()},
-                next((path.read_text() for name, path in files.items() if name.endswith("/SHA256SUMS")), ""),
-            )
+            subprocess.run(["mcopy", "-n", "-s", "-i", part, "::*", directory], check=True)
 
     @property
     def _used_part(self) -> _Part:

@@ -1,6 +1,6 @@
 """A virtual missed-moment: the device's own disk, booted, with a button, an LED, a camera and USB ports.
 
-It is run by root, with requirements/ansible.txt installed. Its processor is emulated as well, about fifteen times slower
+It is run by root, with requirements/ansible.txt installed. Its processor is emulated too, about fifteen times slower
 than this computer's. To play with one: `playground`.
 """
 
@@ -34,6 +34,25 @@ for burst in $(seq "$1"); do
     for contact in $(seq 20); do echo pull-down; echo pull-up; done >{_PULL}
     sleep 0.5
 done
+"""
+
+# What the command line would say as well. It takes fifteen seconds to start here, because of all that it can do.
+_BARE_PYTHON = ("python3", "-I", "-S", "-c")
+_ASK = """
+import socket
+recorder = socket.socket(socket.AF_UNIX)
+recorder.connect("/run/missed-moment/control.sock")
+recorder.sendall(b'{"command": "status"}\\n')
+print(recorder.makefile().readline())
+"""
+_LIST = """
+import json, pathlib
+moments = sorted(pathlib.Path("/data/clips").glob("moment-*"))
+print(json.dumps([{
+    "clip": str(moment / "clip.mp4"),
+    "recovered": json.loads((moment / "moment.json").read_text())["recovered"],
+    "exported": (moment / "exported.json").exists(),
+} for moment in moments]))
 """
 
 
@@ -160,7 +179,7 @@ class VirtualDevice:
 
     def status(self) -> dict[str, Any]:
         """Return what the recorder tells of itself. Raises CommandFailed where none answers."""
-        status: dict[str, Any] = json.loads(self.run("missed-moment", "status", "--json"))
+        status: dict[str, Any] = json.loads(self.run(*_BARE_PYTHON, _ASK))
         return status
 
     def state(self) -> str:
@@ -171,8 +190,8 @@ class VirtualDevice:
             return "silent"
 
     def moments(self) -> list[dict[str, Any]]:
-        """Return the kept moments, oldest first."""
-        moments: list[dict[str, Any]] = json.loads(self.run("missed-moment", "clips", "--json"))
+        """Return the kept moments, oldest first: clip, recovered, exported."""
+        moments: list[dict[str, Any]] = json.loads(self.run(*_BARE_PYTHON, _LIST))
         return moments
 
     def disks(self) -> list[str]:

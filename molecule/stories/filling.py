@@ -1,8 +1,16 @@
 """What the stories of sticks have in common."""
 
-from machines.sticks import Found, Stick
+import hashlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from machines.sticks import Stick
 from machines.usb import Port
 from machines.virtual_device import VirtualDevice
+
+FOLDER = "missed-moment"
 
 
 def keep_a_moment(device: VirtualDevice) -> None:
@@ -21,24 +29,34 @@ def plug_until_solid(device: VirtualDevice, stick: Stick) -> Port:
 
 
 def kept_digests(device: VirtualDevice) -> set[str]:
-    """Return the SHA-256 of each clip that is kept on the device. All of them decode."""
-    device.run("missed-moment", "check")
+    """Return the SHA-256 of each clip that is kept on the device."""
     lines = device.run("sha256sum", *(moment["clip"] for moment in device.moments())).splitlines()
     return {line.split()[0] for line in lines}
 
 
 def digests_on(device: VirtualDevice, stick: Stick) -> set[str]:
-    """Return the SHA-256 of each clip that is on a stick; it is sound, and holds them, their sums and nothing else."""
+    """Return the SHA-256 of each clip on a stick, which is sound, and holds clips, their sums and nothing else."""
     assert stick.is_clean(), "the file system has to be repaired"  # noqa: S101 - stories end in here
-    found = stick.look() if stick.filesystem == "vfat" else _seen_by(device, stick)
-    listed = {f"missed-moment/{name}": digest for digest, name in map(str.split, found.sums.splitlines())}
-    clips = {name: digest for name, digest in found.digests.items() if name != "missed-moment/SHA256SUMS"}
+    found, sums = _read(stick) if stick.filesystem == "vfat" else _seen_by(device, stick)
+    listed = {f"{FOLDER}/{name}": digest for digest, name in map(str.split, sums.splitlines())}
+    clips = {name: digest for name, digest in found.items() if name != f"{FOLDER}/SHA256SUMS"}
     assert clips == listed  # noqa: S101
     return set(clips.values())
 
 
-def _seen_by(device: VirtualDevice, stick: Stick) -> Found:
-    """Read a stick with the device's own kernel, while its exporter looks away."""
+def _read(stick: Stick) -> tuple[dict[str, str], str]:
+    """Return the SHA-256 of each file, and the list of sums; each clip decodes."""
+    with tempfile.TemporaryDirectory() as scratch:
+        place = Path(scratch)
+        stick.copy_out(place)
+        subprocess.run([sys.executable, "-m", "missed_moment", "check", *place.rglob("*.mp4")], check=True)
+        files = [path for path in place.rglob("*") if path.is_file()]
+        digests = {str(path.relative_to(place)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        return digests, (place / FOLDER / "SHA256SUMS").read_text()
+
+
+def _seen_by(device: VirtualDevice, stick: Stick) -> tuple[dict[str, str], str]:
+    """Read a stick with the device's own kernel, while its exporter looks away: not every host knows exfat."""
     exporter = "missed-moment-export@.service"
     device.run("systemctl", "mask", "--runtime", exporter)
     port = device.plug(stick.image)
@@ -47,9 +65,9 @@ def _seen_by(device: VirtualDevice, stick: Stick) -> Found:
         device.run("udevadm", "settle")
         device.run("mount", "-o", "ro", f"/dev/{device.disks()[0]}{stick.partition or ''}", "/mnt")
         lines = device.run("sh", "-c", "cd /mnt && find . -type f -exec sha256sum {} +").splitlines()
-        sums = device.run("cat", "/mnt/missed-moment/SHA256SUMS")
+        sums = device.run("cat", f"/mnt/{FOLDER}/SHA256SUMS")
         device.run("umount", "/mnt")
     finally:
         device.pull(port)
         device.run("systemctl", "unmask", "--runtime", exporter)
-    return Found({name.removeprefix("./"): digest for digest, name in map(str.split, lines)}, sums)
+    return {name.removeprefix("./"): digest for digest, name in map(str.split, lines)}, sums
