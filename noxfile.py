@@ -25,7 +25,6 @@ nox.options.sessions = [
     "picamera2",
     "browser",
     "roles",
-    "machine",
 ]
 
 PROJECT = Path("files/missed_moment")

@@ -14,4 +14,4 @@ def test_noise(device: VirtualDevice) -> None:
 
     assert len(device.moments()) == before + 1
     assert device.status()["faults"] == {}
-    device.run("missed-moment", "check", f"/data/clips/{device.moments()[-1]['name']}")
+    device.run("missed-moment", "check", device.moments()[-1]["clip"])

@@ -26,4 +26,4 @@ def test_power_cut(device: VirtualDevice) -> None:
     device.wait_until(lambda: device.state() == "recording", 180, "it records again")
     moments = device.moments()
     assert len(moments) == before + 1
-    device.run("missed-moment", "check", f"/data/clips/{moments[-1]['name']}")
+    device.run("missed-moment", "check", moments[-1]["clip"])

@@ -14,4 +14,4 @@ def test_recorder_killed(device: VirtualDevice) -> None:
     moments = device.moments()
     assert len(moments) == before + 1
     assert moments[-1]["recovered"]
-    device.run("missed-moment", "check", f"/data/clips/{moments[-1]['name']}")
+    device.run("missed-moment", "check", moments[-1]["clip"])
