@@ -37,6 +37,7 @@ class UsbPorts:
 
     def __init__(self, qmp: Line) -> None:
         self._qmp = qmp
+        self.plugged: list[Port] = []
 
     def plug(self, image: Path, slow_bytes_per_s: int | None = None) -> Port:
         """Plug in a stick whose bytes are the file `image`, at most so fast if given. Raises Refused."""
@@ -58,6 +59,7 @@ class UsbPorts:
                 "serial": port.name,
             },
         )
+        self.plugged.append(port)
         return port
 
     def pull(self, port: Port) -> None:
@@ -67,6 +69,7 @@ class UsbPorts:
         self._qmp.ask("blockdev-del", {"node-name": port.medium})
         if port.slow:
             self._qmp.ask("object-del", {"id": port.brake})
+        self.plugged.remove(port)
 
     def written(self, port: Port) -> int:
         """Return how many bytes were written to the stick since it is in. Raises Refused where it is not."""

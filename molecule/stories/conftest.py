@@ -25,4 +25,6 @@ def device(switched_on: VirtualDevice) -> Iterator[VirtualDevice]:
     device = switched_on
     device.wait_until(lambda: device.state() == "recording", _RECORDS_AGAIN_S, "the device records")
     yield device
+    for port in list(device.usb.plugged):  # a story that failed
+        device.pull(port)
     assert device.run("systemctl", "list-units", "--failed", "--quiet") == ""  # noqa: S101 - part of each story
