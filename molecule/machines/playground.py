@@ -29,6 +29,7 @@ HELP = f"""
   reboot, quit
 """
 _LED_S = 60.0
+_RECORDER_LIMIT_S = 300.0
 
 
 class Playground:
@@ -113,6 +114,7 @@ def main() -> int:
         port = free.getsockname()[1]
     print("booting: an emulated processor takes a minute or two ...", flush=True)
     with VirtualDevice(network=ssh_network(port)) as device:
+        device.wait_until(lambda: device.state() != "silent", _RECORDER_LIMIT_S, "the recorder answers")
         playground = Playground(device, port)
         print(f"it runs.\n{HELP}", flush=True)
         with contextlib.suppress(KeyboardInterrupt):
