@@ -30,8 +30,7 @@ nox.options.sessions = [
 PROJECT = Path("files/missed_moment")
 REQUIREMENTS = PROJECT / "requirements"
 NEWEST, DEVICE = "newest", "14.2"
-SOURCE = {"PYTHONPATH": str(PROJECT / "src")}
-DECODER = {"PYTHONPATH": str((PROJECT / "src").absolute())}
+SOURCE = {"PYTHONPATH": str((PROJECT / "src").absolute())}
 UNIT_TESTS = ("-m", "pytest", "--numprocesses", "4", "--quiet")
 
 
@@ -127,7 +126,7 @@ def machine(session: nox.Session) -> None:
     install(session, "run", "ansible")
     session.chdir("molecule")
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900")
-    session.run("python", *options, *(session.posargs or ("machines", "stories")), env=DECODER)
+    session.run("python", *options, *(session.posargs or ("machines", "stories")), env=SOURCE)
 
 
 @nox.session

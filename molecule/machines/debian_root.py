@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from machines.host import install
+from machines import host
 
 Command = tuple[str, ...]
 
@@ -68,8 +68,8 @@ class DebianRoot:
             return f"a Debian root needs Linux, and this is {sys.platform}"
         if os.geteuid() != 0:
             return "a Debian root is built and entered by root, and this user is not: try sudo"
-        if not any(map(shutil.which, ("mmdebstrap", "apt-get"))):
-            return "a Debian root needs mmdebstrap, which is neither here nor to be had through apt-get"
+        if why := host.missing("mmdebstrap"):
+            return f"a Debian root cannot be built: {why}"
         if subprocess.run([*_OWN_NAMESPACES, "true"], check=False, capture_output=True).returncode:
             return "a Debian root needs mounts of its own, which are forbidden here: a plain container?"
         return None
@@ -141,7 +141,7 @@ class DebianRoot:
             _remove(leftover)
         part = self.path.with_name(self.path.name + ".part")
         # With Debian's keys, which Ubuntu does not have by itself.
-        install("mmdebstrap", "mmdebstrap", "debian-archive-keyring")
+        host.install("mmdebstrap", "mmdebstrap", "debian-archive-keyring")
         bootstrap = (*self._bootstrap(), *_host_apt_options(), self.suite, str(part))
         subprocess.run(bootstrap, check=True, pass_fds=(lock,))
         _below(part, SETUP).mkdir(parents=True)

@@ -99,7 +99,7 @@ class Playground:
         """Have the device accept a new key, and return the command that logs in with it."""
         key = self._device.place / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        authorise = 'install -d -m 700 /root/.ssh && echo "$1" >/root/.ssh/authorized_keys'
+        authorise = 'install -d -m 700 ~root/.ssh && echo "$1" >~root/.ssh/authorized_keys'
         self._device.run("sh", "-c", authorise, "sh", key.with_suffix(".pub").read_text().strip())
         options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
         return shlex.join(["ssh", "-i", str(key), *options, "-p", str(port), "root@127.0.0.1"])

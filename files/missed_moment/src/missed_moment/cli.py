@@ -179,7 +179,7 @@ def export_command(directory: Path, store: Path, socket: Path) -> None:
         f"{report.already_there} were there already: {directory / FOLDER}"
     )
     if report.failed:
-        raise MissedMomentError("not copied: " + "; ".join(report.failed))
+        raise MissedMomentError(f"not copied: {report.trouble}")
 
 
 @cli.command(epilog=_EPILOG)

@@ -123,7 +123,7 @@ class _Stick:
             self._recorder.stick(STICK, Stick.FAILED, str(error))
             self._events.append(str(error))
             return
-        self._recorder.stick(STICK, Stick.FAILED if report.failed else Stick.DONE, "; ".join(report.failed))
+        self._recorder.stick(STICK, Stick.FAILED if report.failed else Stick.DONE, report.trouble)
         self._events.append(
             f"{len(report.copied)} copied and verified, {report.already_there} there already: safe to pull"
         )

@@ -12,7 +12,7 @@ GPT_EFI = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 
 
 def volume(name: str, filesystem: str, gigabytes: float = 1, partition_type: str = "", busy: bool = False) -> Volume:
-    return Volume(Path("/dev") / name, (8, 1), int(gigabytes * 1e9), filesystem, partition_type, busy)
+    return Volume(Path("/dev") / name, int(gigabytes * 1e9), filesystem, partition_type, busy)
 
 
 @pytest.mark.parametrize("interfaces", [":080650:", ":080662:", ":080650:080662:", ":080650:080650:"])

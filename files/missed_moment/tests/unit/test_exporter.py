@@ -22,7 +22,7 @@ from missed_moment.services.teller import Teller
 from rig import store_moment, wait_for
 
 ACCEPTED = ("vfat",)
-VOLUME = Volume(Path("/dev/sda1"), (8, 1), 10**9, "vfat")
+VOLUME = Volume(Path("/dev/sda1"), 10**9, "vfat")
 
 
 @dataclass

@@ -31,7 +31,7 @@ def volume(request: pytest.FixtureRequest, tmp_path: Path) -> Volume:
     with image.open("wb") as file:
         file.truncate(64 * MEGABYTE)
     subprocess.run([*MAKE[request.param], image], check=True, capture_output=True)
-    return Volume(image, (0, 0), 64 * MEGABYTE, request.param)
+    return Volume(image, 64 * MEGABYTE, request.param)
 
 
 def damage(volume: Volume, at: int, content: bytes) -> None:
@@ -70,13 +70,13 @@ def test_a_check_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytes
     endless.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(StickError, match="did not get through"):
-        filesystem.check(Volume(tmp_path / "image", (0, 0), 0, "vfat"), limit_s=0.2)
+        filesystem.check(Volume(tmp_path / "image", 0, "vfat"), limit_s=0.2)
 
 
 def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StickError, match=r"fsck\.exfat cannot be run"):
-        filesystem.check(Volume(tmp_path / "image", (0, 0), 0, "exfat"))
+        filesystem.check(Volume(tmp_path / "image", 0, "exfat"))
 
 
 @linux
@@ -99,6 +99,6 @@ def test_what_is_not_a_file_system_is_not_mounted(tmp_path: Path) -> None:
     (tmp_path / "image").touch()
     with (
         pytest.raises(StickError, match="cannot be mounted"),
-        filesystem.mounted(Volume(tmp_path / "image", (0, 0), 0, "vfat")),
+        filesystem.mounted(Volume(tmp_path / "image", 0, "vfat")),
     ):
         pytest.fail("it was mounted")

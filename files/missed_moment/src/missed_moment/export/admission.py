@@ -19,12 +19,11 @@ _NOT_FOR_FILES = {"c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef"}
 class Volume:
     """A partition, or a whole disk without any.
 
-    `number` is (major, minor), `size` is in bytes. `filesystem` is as blkid calls what it found, whatever that
-    is; `partition_type` is GPT's or MBR's, empty on a whole disk. `busy` means that this system uses it.
+    `size` is in bytes. `filesystem` is as blkid calls what it found, whatever that is; `partition_type` is GPT's or
+    MBR's, empty on a whole disk. `busy` means that this system uses it.
     """
 
     node: Path
-    number: tuple[int, int]
     size: int
     filesystem: str
     partition_type: str = ""

@@ -35,6 +35,11 @@ class Report:
     failed: list[str] = field(default_factory=list)
     size: int = 0
 
+    @property
+    def trouble(self) -> str:
+        """What could not be copied, and why; empty when all was."""
+        return "; ".join(self.failed)
+
 
 @dataclass(frozen=True)
 class Progress:

@@ -81,7 +81,6 @@ def _volume(device: pyudev.Device, in_use: Collection[tuple[int, int]]) -> Volum
     holders = Path(device.sys_path) / "holders"
     return Volume(
         node=Path(device.device_node),
-        number=number,
         size=device.attributes.asint("size") * _SECTOR,
         filesystem=device.properties.get("ID_FS_TYPE", ""),
         partition_type=device.properties.get("ID_PART_ENTRY_TYPE", ""),

@@ -55,7 +55,7 @@ def export(catalogue: Catalogue, target: Path, socket: Path) -> Report:
             teller.tell(Stick.NONE, str(error))
             raise
         # A directory is not pulled: nothing has to be shown until it is gone.
-        teller.tell(Stick.NONE, "; ".join(report.failed))
+        teller.tell(Stick.NONE, report.trouble)
     return report
 
 
@@ -99,7 +99,7 @@ def serve(
             log.error("%s", error)
             tell(Stick.FAILED, str(error))
         else:
-            unfinished = "; ".join(report.failed)
+            unfinished = report.trouble
             log.info("%d copied, %d there already: safe to pull", len(report.copied), report.already_there)
             tell(Stick.FAILED if unfinished else Stick.DONE, unfinished)
         _wait_for_a_signal()
