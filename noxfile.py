@@ -125,7 +125,7 @@ def machine(session: nox.Session) -> None:
         session.skip(reason)
     install(session, "run", "ansible")
     session.chdir("molecule")
-    options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900")
+    options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900", "--durations=0", "--durations-min=5")
     session.run("python", *options, *(session.posargs or ("machines", "stories")), env=SOURCE)
 
 

@@ -2,7 +2,8 @@
 
 Each stretch of light or darkness becomes a letter for how long it was, and what the LED says is a pattern of
 letters. They are written from the card and not from the program that shines: a slip there cannot excuse itself
-here. An emulated processor is late at times, so lengths are told apart about half-way between those that there are.
+here. An emulated processor is late at times: what it shows is never shorter than it should be, but often longer. So
+one short stretch among blinks tells that they are quick, and a long one tells nothing.
 """
 
 import re
@@ -13,28 +14,28 @@ from itertools import groupby, pairwise
 Edge = tuple[float, bool]
 """A time in seconds, and whether the LED is lit from then on."""
 
-_LIT = ((0.05, "f"), (0.185, "q"), (0.5, "b"), (float("inf"), "L"))
-"""Light up to so many seconds: flicker, a quick blink, a blink, a light."""
-_DARK = ((0.05, "f"), (0.185, "."), (0.8, ","), (3.0, "_"), (float("inf"), "O"))
+_QUICK_S = 0.185
+_BLINK_S = 0.6
+_LONG_BLINK_S = 1.8
+_LIT = ((0.05, "f"), (_QUICK_S, "q"), (_BLINK_S, "b"), (_LONG_BLINK_S, "l"), (float("inf"), "L"))
+"""Light up to so many seconds: flicker, a quick blink, a blink, a long blink, a light."""
+_DARK = ((0.05, "f"), (_QUICK_S, "."), (0.5, ","), (0.8, ";"), (4.0, "_"), (float("inf"), "O"))
 """Darkness up to so many seconds; flicker of both kinds is dim light."""
 
 # What follows upon light runs together with it, so that the first of some blinks may seem long: then the light
 # was there before. The first pattern that fits is it.
 _CARD = re.compile(
     r"""
-    (?P<filling>   f ([fqb.,]* f){3,} )
-    | (?P<forgotten> L , L )
-    | (?P<kept>      [qbL] \. q \. q (?= [,_O] ) )
-    | (?P<copying>   [qbL] \. q (\. q)* )
-    | (?P<fault>     [bL] (, b)+ (?= [_O] ) )
-    | (?P<recording> q (?= [,_] ) )
-    | (?P<solid>     L )
+    (?P<filling>   f ([fqb.,;]* f){3,} )
+    | (?P<forgotten> [lL] [,;] l (?= [;_O] ) )
+    | (?P<blinks>    [qblL] ([.,] [qb])+ (?= (?P<after> . )? ) )
+    | (?P<recording> [qb] (?= _ ) )
+    | (?P<solid>     [lL] )
     | (?P<off>       O )
     """,
     re.VERBOSE,
 )
-_LONG_BLINK_S = 1.5
-_LIGHT_BEFORE_S = {"forgotten": _LONG_BLINK_S, "kept": 0.185, "copying": 0.185, "fault": 0.5}
+_LIGHT_BEFORE_S = {"forgotten": _LONG_BLINK_S, "kept": _QUICK_S, "copying": _BLINK_S, "fault": _BLINK_S}
 """A first blink that is longer than this began as a light that says something by itself: solid."""
 
 
@@ -57,13 +58,26 @@ def read(edges: Iterable[Edge], until_s: float) -> list[Said]:
 def _words(runs: list[tuple[float, float, bool]]) -> Iterator[Said]:
     letters = "".join(_letter(length_s, _LIT if lit else _DARK) for _, length_s, lit in runs)
     for match in _CARD.finditer(letters):
-        name = str(match.lastgroup)
+        name = str(match.lastgroup) if match["blinks"] is None else _blinks(match["blinks"], match["after"] or "")
+        if not name:
+            continue
         start_s, length_s, _ = runs[match.start()]
-        if length_s > _LIGHT_BEFORE_S.get(name, float("inf")):
+        if length_s > _LIGHT_BEFORE_S.get(name.split()[0], float("inf")):
             yield Said("solid", start_s)
-        if name == "fault":
-            name = f"fault {match[0].count(',') + 1}"
         yield Said(name, start_s)
+
+
+def _blinks(letters: str, after: str) -> str:
+    """Tell what a row of blinks says: by how many there are, whether any was quick, and how dark it is after them.
+
+    Empty where that is not certain yet, because it is still going on.
+    """
+    count, quick = len(letters) // 2 + 1, not {"q", "."}.isdisjoint(letters[1:])
+    if count == 3 and after in {";", "_", "O"} and (quick or after == ";"):
+        return "kept"
+    if quick:
+        return "copying"
+    return f"fault {count}" if after in {"_", "O"} else ""
 
 
 def _letter(length_s: float, letters: tuple[tuple[float, str], ...]) -> str:

@@ -23,16 +23,17 @@ def fault(number: int) -> Steps:
 
 
 def edges(steps: Steps, late_s: float = 0.0) -> tuple[list[Edge], float]:
-    """Return the edges of `steps`, up to `late_s` too late, dimmed at 100 Hz; and when they end."""
+    """Return the edges of `steps`, each up to `late_s` too long, dimmed at 100 Hz; and when they end."""
     chance = random.Random(1)  # noqa: S311 - nothing is secret here
     now_s, made = 0.0, []
     for level, seconds in steps:
+        length_s = seconds + chance.uniform(0, late_s)
         if level in {0, 1}:
-            made.append((now_s + chance.uniform(0, late_s), level == 1))
+            made.append((now_s, level == 1))
         else:
-            for cycle in range(round(seconds * 100)):
+            for cycle in range(round(length_s * 100)):
                 made += [(now_s + cycle / 100, True), (now_s + cycle / 100 + level / 100, False)]
-        now_s += seconds
+        now_s += length_s
     return made, now_s
 
 
@@ -41,7 +42,7 @@ def names(said: list[Said]) -> list[str]:
     return [word.name for word in said]
 
 
-@pytest.mark.parametrize("late_s", [0.0, 0.03])
+@pytest.mark.parametrize("late_s", [0.0, 0.03, 0.2])
 @pytest.mark.parametrize(
     ("steps", "said"),
     [
@@ -68,6 +69,12 @@ def test_the_answer_to_a_press_has_its_time() -> None:
     """What begins is timed by its own first edge."""
     said = read(*edges(RECORDING + SOLID + KEPT))
     assert said[:2] == [Said("recording", 0.0), Said("solid", 6.0)]
+
+
+def test_what_is_still_being_said_is_not_guessed() -> None:
+    """A fault whose blinks are not over may become another."""
+    made, _ = edges(fault(6))
+    assert read(made[:5], made[5][0]) == []
 
 
 def test_nothing_seen_is_nothing_said() -> None:

@@ -38,9 +38,9 @@ def digests_on(device: VirtualDevice, stick: Stick) -> set[str]:
     """Return the SHA-256 of each clip on a stick, which is sound, and holds clips, their sums and nothing else."""
     assert stick.is_clean(), "the file system has to be repaired"  # noqa: S101 - stories end in here
     found, sums = _read(stick) if stick.filesystem == "vfat" else _seen_by(device, stick)
-    listed = {f"{FOLDER}/{name}": digest for digest, name in map(str.split, sums.splitlines())}
+    listed = {f"{FOLDER}/{name.removeprefix('*')}": digest for digest, name in map(str.split, sums.splitlines())}
     clips = {name: digest for name, digest in found.items() if name != f"{FOLDER}/SHA256SUMS"}
-    assert clips == listed  # noqa: S101
+    assert clips == listed, (clips, listed)  # noqa: S101
     return set(clips.values())
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import signal
+import threading
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from missed_moment.errors import StickError, SystemDiskError
 from missed_moment.export.admission import Volume
 from missed_moment.export.handover import FOLDER
 from missed_moment.panel.language import Stick
+from missed_moment.services import exporter
 from missed_moment.services.exporter import PULLED_EARLY, serve
 from missed_moment.services.teller import Teller
 from rig import store_moment, wait_for
@@ -34,6 +36,7 @@ class FolderStick:
     name: str = "1-1"
     refusal: Exception | None = None
     pull_at: str = "done"
+    hesitation_s: float = 0
     events: list[str] = field(default_factory=list)
 
     def volume(self, accepted: Collection[str]) -> Volume:
@@ -61,7 +64,10 @@ class FolderStick:
         self.events.append(event)
         if event.split(maxsplit=1)[0] == self.pull_at:
             self.pull_at = ""
-            os.kill(os.getpid(), signal.SIGTERM)
+            if self.hesitation_s:
+                threading.Timer(self.hesitation_s, os.kill, (os.getpid(), signal.SIGTERM)).start()
+            else:
+                os.kill(os.getpid(), signal.SIGTERM)
 
 
 @pytest.fixture(autouse=True)
@@ -134,12 +140,23 @@ def test_a_keyboard_that_is_a_stick_too_is_refused(stick: FolderStick, catalogue
     assert gone == "none"
 
 
-def test_a_write_protected_stick_is_refused_and_unmounted(stick: FolderStick, catalogue: Catalogue) -> None:
+def test_a_write_protected_stick_is_refused_and_unmounted(
+    stick: FolderStick, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter, "NOTICED_S", 0.01)
     (stick.folder / FOLDER).write_text("not a directory")
-    stick.pull_at = "failed"
+    stick.pull_at, stick.hesitation_s = "failed", 0.2
     copying, mounted, unmounted, failed, gone = run(stick, catalogue)
     assert (copying, mounted, unmounted, gone) == ("copying", "mounted", "unmounted", "none")
     assert "cannot be used as a directory" in failed
+
+
+def test_a_stick_that_fails_because_it_was_pulled_was_pulled_early(stick: FolderStick, catalogue: Catalogue) -> None:
+    (stick.folder / FOLDER).write_text("not a directory")  # stands for whatever a missing stick answers
+    stick.pull_at, stick.hesitation_s = "failed", 0.2
+    *_, failed, gone = run(stick, catalogue)
+    assert failed.startswith("failed")
+    assert gone == f"none {PULLED_EARLY}"
 
 
 def test_the_systems_own_disk_is_nobodys_business(stick: FolderStick, catalogue: Catalogue) -> None:

@@ -5,6 +5,7 @@ udev has systemd start one for each stick; it is told to end (SIGTERM) when the 
 
 import logging
 import signal
+import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
@@ -20,6 +21,8 @@ from missed_moment.services.teller import Teller
 
 log = logging.getLogger(__name__)
 
+NOTICED_S = 5.0
+"""Nobody sees so soon what the LED says of a stick that failed: who has pulled it by then had pulled it before."""
 PULLED_EARLY = "the stick was pulled before all was copied: plug it in again, it goes on where it stopped"
 
 
@@ -95,9 +98,10 @@ def serve(
             log.warning("%s", error)
             return
         except ExportError as error:
-            unfinished = ""
             log.error("%s", error)
             tell(Stick.FAILED, str(error))
+            time.sleep(NOTICED_S)
+            unfinished = ""
         else:
             unfinished = report.trouble
             log.info("%d copied, %d there already: safe to pull", len(report.copied), report.already_there)
