@@ -148,13 +148,14 @@ def recording(
     disk: Disk | None = None,
     camera: Any = None,
     show: Callable[[Any], None] = lambda _: None,
+    microphone: Any = None,
     **moment: float,
 ) -> Iterator[Recorder]:
     """A recorder in a hurry: real time and a real encoder, but seconds where the device has minutes."""
     hurried = MomentSettings.model_construct(**{"before_s": 2, "after_s": 1, "limit_s": 6, **moment})
     settings = Settings(video=SMALL_SETTINGS).model_copy(update={"moment": hurried})
     camera = camera or SyntheticCamera(settings.video)
-    recorder = Recorder(Loaded(settings), camera, store, disk or LocalDisk(), Board(), show)
+    recorder = Recorder(Loaded(settings), camera, microphone, store, disk or LocalDisk(), Board(), show)
     recorder.start()
     try:
         yield recorder

@@ -1,4 +1,8 @@
-"""The command line: arguments in, one call, words and exit code out."""
+"""The command line: arguments in, one call, words and exit code out.
+
+Each command imports what it needs itself: `press` must not wait, on a small board, until all that the recorder is
+made of has been loaded.
+"""
 
 import json
 import logging
@@ -6,28 +10,17 @@ import os
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from rich.console import Console
-from rich.table import Column, Table
-from rich.text import Text
 
-from missed_moment import __version__, demo
-from missed_moment.capture.choice import Kind
-from missed_moment.checkup import checkup
-from missed_moment.clips.catalogue import Catalogue
-from missed_moment.config import PATHS, default_path, load
-from missed_moment.control import DEFAULT_SOCKET, NoRecorderError, ask
-from missed_moment.durable import LocalDisk
-from missed_moment.errors import ClipError, MissedMomentError
-from missed_moment.export.filesystem import SUPPORTED
-from missed_moment.export.handover import FOLDER
-from missed_moment.services import program
-from missed_moment.services.exporter import export, serve
-from missed_moment.services.status import Status
-from missed_moment.services.teller import Teller
+from missed_moment import __version__
+from missed_moment.control import NoRecorderError, ask
+from missed_moment.errors import MissedMomentError
+from missed_moment.places import SETTINGS, SOCKET, STORE, Places, settings_file
 
-DEFAULT_STORE = Path("/data/clips")
+if TYPE_CHECKING:
+    from missed_moment.capture.choice import Kind
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_RECORDER = 1, 2, 3
 
@@ -37,21 +30,21 @@ _EPILOG = """Exit codes: 0 done, 1 it failed (the reason is on standard error), 
 _store = click.option(
     "--store",
     type=click.Path(path_type=Path),
-    default=DEFAULT_STORE,
+    default=STORE,
     show_default=True,
     help="Directory that holds the kept moments.",
 )
 _config = click.option(
     "--config",
     type=click.Path(path_type=Path),
-    default=default_path,
-    show_default=" or ".join(map(str, PATHS)),
+    default=settings_file,
+    show_default=" or ".join(map(str, SETTINGS)),
     help="Settings. A file that is missing, or wrong, means defaults.",
 )
 _socket = click.option(
     "--socket",
     type=click.Path(path_type=Path),
-    default=DEFAULT_SOCKET,
+    default=SOCKET,
     show_default=True,
     help="Where the recorder listens.",
 )
@@ -81,9 +74,11 @@ def cli() -> None:
     show_default=True,
     help="`auto` takes the board's camera where there is one, else a webcam; `synthetic` needs no hardware.",
 )
-def run(config: Path, store: Path, socket: Path, camera: Kind) -> None:
+def run(config: Path, store: Path, socket: Path, camera: "Kind") -> None:
     """Record, until SIGTERM or Ctrl-C. What was pressed for is finished first."""
-    if not program.run(program.Places(config, store, socket), camera):
+    from missed_moment.services import program
+
+    if not program.run(Places(config, store, socket), camera):
         raise MissedMomentError(f"the disk of {store} did not take everything in time; the next start finishes it")
 
 
@@ -91,8 +86,10 @@ def run(config: Path, store: Path, socket: Path, camera: Kind) -> None:
 @_socket
 def press(socket: Path) -> None:
     """Keep the last minute, as the button does."""
-    ask(socket, "press")
-    click.echo("kept, as soon as the disk has it: see `missed-moment status`")
+    if ask(socket, "press")["ring_s"]:
+        click.echo("kept, as soon as the disk has it: see `missed-moment status`")
+    else:
+        click.echo("there is nothing to keep but what may still come: see `missed-moment status`")
 
 
 @cli.command(epilog=_EPILOG)
@@ -108,21 +105,17 @@ def forget(socket: Path) -> None:
 @_json
 def status(socket: Path, as_json: bool) -> None:
     """Tell what the recorder does: ring, frames, moments, faults, versions."""
+    from missed_moment.services.status import Status
+
     answer = Status.model_validate(ask(socket, "status"))
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
         return
-    table = Table(show_header=False, box=None)
-    table.add_row("state", f"{answer.state} (LED: {answer.led})")
-    table.add_row("camera", f"{answer.camera}, {answer.video}")
-    table.add_row("ring", f"{answer.ring.seconds:.1f} s, {answer.ring.bytes / 1e6:.1f} MB")
-    table.add_row("frames", f"{answer.frames.seen} seen, {answer.frames.lost} lost")
-    table.add_row("moments", f"{answer.store.moments} stored, {answer.store.not_exported} on no stick yet")
-    table.add_row("room", f"{answer.store.free_bytes / 1e9:.2f} GB free")
-    for fault, message in answer.faults.items():
-        table.add_row(Text(fault, "red"), Text(message))  # "[video] ..." in a message is no markup
-    table.add_row("versions", ", ".join(f"{name} {version}" for name, version in answer.versions.items()))
-    Console().print(table)
+    from rich.console import Console
+
+    from missed_moment.tables import status_table
+
+    Console().print(status_table(answer))
 
 
 @cli.command(epilog=_EPILOG)
@@ -130,38 +123,17 @@ def status(socket: Path, as_json: bool) -> None:
 @_json
 def clips(store: Path, as_json: bool) -> None:
     """List the moments in the store, oldest first."""
-    moments = Catalogue(store, LocalDisk()).moments()
-    rows = []
-    for moment in moments:
-        try:
-            info = moment.info()
-        except ClipError:
-            info = None
-        rows.append(
-            {
-                "sequence": moment.sequence,
-                "start": info.start.isoformat(timespec="seconds") if info else None,
-                "clock_certain": bool(info and info.clock_certain),
-                "duration_s": info.duration_s if info else None,
-                "bytes": moment.size,
-                "exported": moment.exported is not None,
-                "recovered": bool(info and info.recovered),
-                "clip": str(moment.clip),
-            }
-        )
+    from rich.console import Console
+
+    from missed_moment.clips.catalogue import Catalogue
+    from missed_moment.durable import LocalDisk
+    from missed_moment.tables import clip_row, clips_table
+
+    rows = [clip_row(moment) for moment in Catalogue(store, LocalDisk()).moments()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
-        return
-    where = Column("clip", overflow="fold")
-    table = Table("moment", "start (UTC)", "length", "size", "on a stick", where, box=None)
-    for row in rows:
-        start = f"{row['start'] or '?'}".removesuffix("+00:00") + (
-            "" if row["clock_certain"] else " (clock not certain)"
-        )
-        length = f"{row['duration_s'] or 0:.0f} s" + (" (recovered)" if row["recovered"] else "")
-        size = f"{moments[rows.index(row)].size / 1e6:.1f} MB"
-        table.add_row(str(row["sequence"]), start, length, size, "yes" if row["exported"] else "no", str(row["clip"]))
-    Console().print(table)
+    else:
+        Console().print(clips_table(rows))
 
 
 @cli.command("export", epilog=_EPILOG)
@@ -173,6 +145,11 @@ def export_command(directory: Path, store: Path, socket: Path) -> None:
 
     A running recorder shows on its LED how far it is; none needs to run.
     """
+    from missed_moment.clips.catalogue import Catalogue
+    from missed_moment.durable import LocalDisk
+    from missed_moment.export.handover import FOLDER
+    from missed_moment.services.exporter import export
+
     report = export(Catalogue(store, LocalDisk()), directory, socket)
     click.echo(
         f"{len(report.copied)} copied and verified ({report.size / 1e6:.1f} MB), "
@@ -192,8 +169,13 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
 
     udev has systemd run this for each stick. It needs the right to mount, and a mount namespace of its own.
     """
-    # Not everywhere: libudev is part of Linux.
-    from missed_moment.export.usb import UsbDevice  # noqa: PLC0415
+    from missed_moment.clips.catalogue import Catalogue
+    from missed_moment.config import load
+    from missed_moment.durable import LocalDisk
+    from missed_moment.export.filesystem import SUPPORTED
+    from missed_moment.export.usb import UsbDevice  # libudev is not everywhere: it is part of Linux
+    from missed_moment.services.exporter import serve
+    from missed_moment.services.teller import Teller
 
     accepted = [name for name in load(config).settings.stick.filesystems if name in SUPPORTED]
     usb = UsbDevice(device)
@@ -210,6 +192,8 @@ def check(paths: tuple[Path, ...], config: Path, store: Path) -> None:
 
     Without PATHS: the settings, and every moment in the store.
     """
+    from missed_moment.checkup import checkup
+
     findings = checkup(paths, config, store)
     for finding in findings:
         click.echo(str(finding))
@@ -231,6 +215,8 @@ def demo_command(directory: Path) -> None:
 
     Without a terminal, one moment is made, exported and checked without anyone's help.
     """
+    from missed_moment import demo
+
     if sys.stdin.isatty() and sys.stdout.isatty():
         demo.by_hand(directory)
     else:

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 GPIO_LINES = 28
 """GPIO0 to GPIO27 are what the 40-pin header carries."""
 
-PATHS = (Path("/boot/firmware/missed-moment.toml"), Path("/etc/missed-moment.toml"))
-"""Where the file is: where any computer can edit it, on a board that has such a place."""
-
 Pin = Annotated[int, Field(ge=0, lt=GPIO_LINES)]
 
 
@@ -49,6 +46,11 @@ class SoundSettings(_Table):
     enabled: bool = Field(True, description="record sound when there is a microphone")
     device: str | None = Field(None, max_length=64, description="ALSA card name; without it the first that records")
     offset_ms: Annotated[float, Field(ge=-500, le=500)] = Field(0.0, description="how much later sound is to be played")
+
+    @property
+    def asked_for(self) -> bool:
+        """Whether the owner wrote that there is to be sound; by default there is some where there is a microphone."""
+        return self.enabled and not self.model_fields_set.isdisjoint({"enabled", "device"})
 
 
 class MomentSettings(_Table):
@@ -132,11 +134,6 @@ class Loaded:
 
     settings: Settings = field(default_factory=Settings)
     problems: tuple[str, ...] = ()
-
-
-def default_path() -> Path:
-    """Return the first of `PATHS` whose directory is there."""
-    return next((path for path in PATHS if path.parent.is_dir()), PATHS[-1])
 
 
 def load(path: Path) -> Loaded:

@@ -21,7 +21,6 @@ from missed_moment.errors import ControlError, MissedMomentError
 
 log = logging.getLogger(__name__)
 
-DEFAULT_SOCKET = Path("/run/missed-moment/control.sock")
 OPERATOR_GROUP = "missed-moment"
 
 _MAX_REQUEST = 64 * 1024

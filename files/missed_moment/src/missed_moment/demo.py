@@ -20,6 +20,7 @@ from rich.text import Text
 
 from missed_moment.board import Board
 from missed_moment.capture.synthetic import SyntheticCamera
+from missed_moment.capture.synthetic_microphone import SyntheticMicrophone
 from missed_moment.checkup import checkup
 from missed_moment.config import Loaded, MomentSettings, Settings, VideoSettings
 from missed_moment.durable import LocalDisk
@@ -135,7 +136,7 @@ def _recording(directory: Path, moment: MomentSettings, show: Callable[[Signal],
     logging.getLogger().setLevel(logging.WARNING)
     settings = Settings(moment=moment, video=VideoSettings(bitrate_mbps=2.0))
     camera = SyntheticCamera(settings.video)
-    recorder = Recorder(Loaded(settings), camera, directory / CLIPS, LocalDisk(), Board(), show)
+    recorder = Recorder(Loaded(settings), camera, SyntheticMicrophone(), directory / CLIPS, LocalDisk(), Board(), show)
     recorder.start()
     try:
         yield recorder

@@ -13,6 +13,10 @@ class CameraError(MissedMomentError, OSError):
     """A camera is missing, busy or stopped delivering frames."""
 
 
+class MicrophoneError(MissedMomentError, OSError):
+    """A microphone is missing, busy or stopped delivering sound."""
+
+
 class StoreError(MissedMomentError, OSError):
     """The clip store could not be read or written."""
 

@@ -7,6 +7,8 @@ snapshots and writer pass references to the same `bytes`.
 import re
 from typing import NamedTuple
 
+from missed_moment.clock import NS
+
 _START_CODE = re.compile(rb"\x00\x00\x01")  # up to twice as fast as bytes.find
 
 
@@ -30,16 +32,34 @@ class VideoPacket(NamedTuple):
         return cls(data, pts_ns, keyframe, find_nals(data))
 
 
-class PcmBlock(NamedTuple):
-    """One period of sound.
+SAMPLE_RATE = 48_000
+"""Samples a second, as the sound card counts a second: its clock is its own, and some parts in 10,000 off."""
+SAMPLE_BYTES = 2
+"""One channel, signed 16-bit little-endian: what one microphone hears."""
 
-    `data` is interleaved signed 16-bit little-endian PCM. `pts_ns` is when its first sample was captured, as
-    the sound card's clock told it; `first_sample` counts samples per channel since the card was opened.
+
+class PcmBlock(NamedTuple):
+    """One period of sound, `SAMPLE_RATE` and `SAMPLE_BYTES`.
+
+    `pts_ns` is when its first sample was captured, as well as somebody can tell: late by some milliseconds at
+    times, early never by much (see `timeline`). `first_sample` counts the samples before it since the card was
+    started, or started again after it had lost some: a block that does not go on where the one before ended has a
+    gap before it.
     """
 
     data: bytes
     pts_ns: int
     first_sample: int
+
+    @property
+    def samples(self) -> int:
+        """How many samples it holds."""
+        return len(self.data) // SAMPLE_BYTES
+
+    @property
+    def end_ns(self) -> int:
+        """When the next one begins, if none is lost and the card is right."""
+        return self.pts_ns + self.samples * NS // SAMPLE_RATE
 
 
 Packet = VideoPacket | PcmBlock

@@ -45,7 +45,7 @@ class Take:
     Filled by the ring, read by one thread. It holds references only, and the ring may forget what it holds.
     """
 
-    def __init__(self, history: list[VideoPacket], pcm: list[PcmBlock]) -> None:
+    def __init__(self, history: list[VideoPacket], pcm: list[PcmBlock], sound_ahead_ns: int) -> None:
         self.history = history
         self.pcm_history = pcm
         self.end_ns: int | None = None
@@ -53,6 +53,7 @@ class Take:
         self._read_ns = history[0].pts_ns if history else None
         self._video_over = False
         self._pcm_over = not pcm  # nothing to wait for where there is no sound
+        self._sound_ahead_ns = sound_ahead_ns
 
     def first(self) -> VideoPacket | None:
         """Return the picture that the moment begins with; waits for one where there is no history.
@@ -67,13 +68,15 @@ class Take:
             if isinstance(packet, VideoPacket):
                 self._read_ns = packet.pts_ns
                 self.history = [packet]
+            else:
+                self.pcm_history.append(packet)
         return self.history[0]
 
     def live(self) -> Iterator[Packet]:
         """Yield what is captured from the press on; waits for it, and ends when the ring ends the take."""
         while (packet := self._live.get()) is not None:
             self._read_ns = packet.pts_ns
-            if self.end_ns is None or packet.pts_ns < self.end_ns:  # it may have come before the end was known
+            if self._belongs(packet):  # it may have come before the end was known
                 yield packet
 
     def forget_history(self) -> None:
@@ -90,14 +93,20 @@ class Take:
 
         Sound and pictures arrive with different delays: each is waited for until it has passed the end.
         """
-        if self.end_ns is None or packet.pts_ns < self.end_ns:
+        belongs = self._belongs(packet)
+        if belongs:
             self._live.put(packet)
-            return True
         if isinstance(packet, VideoPacket):
-            self._video_over = True
+            self._video_over = not belongs
         else:
-            self._pcm_over = True
+            self._pcm_over = not belongs
         return not (self._video_over and self._pcm_over)
+
+    def _belongs(self, packet: Packet) -> bool:
+        if self.end_ns is None:
+            return True
+        ahead_ns = 0 if isinstance(packet, VideoPacket) else self._sound_ahead_ns
+        return packet.pts_ns < self.end_ns + ahead_ns
 
     def _close(self) -> None:
         self._live.put(None)
@@ -109,9 +118,11 @@ class Ring:
     The time bound keeps at least `seconds` (if that much was captured): the oldest GOP leaves when the rest
     still covers them. The byte bound is strict, also for an encoder that never sends another keyframe: a GOP
     that alone is over it is dropped, and the next keyframe starts anew.
+    Of sound, a take gets `sound_ahead_ns` more than of pictures: that of a microphone which is told to be ahead.
     """
 
-    def __init__(self, seconds: float, max_bytes: int) -> None:
+    def __init__(self, seconds: float, max_bytes: int, sound_ahead_ns: int = 0) -> None:
+        self._sound_ahead_ns = sound_ahead_ns
         self._span_ns = round(seconds * NS)
         self._max_bytes = max_bytes
         self._gops: deque[Gop] = deque()
@@ -159,7 +170,7 @@ class Ring:
             base_ns = video[0].pts_ns if video else start_ns
             # A block begins before the first picture and reaches into it: one more at the front than begins there.
             pcm = [block for block in self._pcm if block.pts_ns >= base_ns - NS]
-            take = Take(video, pcm)
+            take = Take(video, pcm, self._sound_ahead_ns)
             self._takes.append(take)
             return take
 

@@ -44,7 +44,7 @@ def test_the_recorder_starts_and_films(text: str) -> None:
     loaded = parse(text)
     threads = threading.active_count()
     with tempfile.TemporaryDirectory() as store:
-        recorder = Recorder(loaded, Still(), Path(store), LocalDisk(), Board(), lambda _: None)
+        recorder = Recorder(loaded, Still(), None, Path(store), LocalDisk(), Board(), lambda _: None)
         recorder.start()
         try:
             while not recorder.ring.state().pictures:

@@ -172,11 +172,11 @@ def test_without_a_webcam_it_is_said(found: list[Path], monkeypatch: pytest.Monk
 
 
 def test_the_choice_of_a_camera() -> None:
-    assert choice.choose("synthetic", SMALL_SETTINGS).name == "synthetic"
-    assert choice.choose("webcam", SMALL_SETTINGS).name == "webcam"
-    assert choice.choose("auto", SMALL_SETTINGS).name == "webcam"  # picamera2 is not here
+    assert choice.choose_camera("synthetic", SMALL_SETTINGS).name == "synthetic"
+    assert choice.choose_camera("webcam", SMALL_SETTINGS).name == "webcam"
+    assert choice.choose_camera("auto", SMALL_SETTINGS).name == "webcam"  # picamera2 is not here
     with pytest.raises(CameraError, match="apt install"):
-        choice.choose("picamera2", SMALL_SETTINGS)
+        choice.choose_camera("picamera2", SMALL_SETTINGS)
 
 
 def test_the_encoder_keeps_to_its_bit_rate() -> None:

@@ -52,10 +52,22 @@ def status(socket: Path) -> dict[str, object]:
 def test_the_way_of_a_moment(recorder: subprocess.Popen[str], tmp_path: Path, socket: Path) -> None:
     store = tmp_path / "clips"
     wait_for(lambda: status(socket)["ring"]["seconds"] >= 2)
-    assert missed_moment("press", "--socket", socket).returncode == 0
+    assert missed_moment("press", "--socket", socket).stdout.startswith("kept")
     wait_for(lambda: status(socket)["store"]["moments"] == 1)
     told = status(socket)
-    assert told.keys() == {"state", "led", "camera", "video", "ring", "frames", "store", "stick", "faults", "versions"}
+    assert told.keys() == {
+        "state",
+        "led",
+        "camera",
+        "video",
+        "sound",
+        "ring",
+        "frames",
+        "store",
+        "stick",
+        "faults",
+        "versions",
+    }
     assert told["camera"] == "synthetic"
     assert told["faults"] == {}
     assert told["frames"]["lost"] == 0
@@ -119,6 +131,12 @@ def test_without_a_recorder_the_exit_code_is_three(socket: Path, command: str) -
     assert len(refused.stderr.splitlines()) == 1
 
 
+def test_a_press_does_not_wait_for_what_it_does_not_need() -> None:
+    loaded = f"import sys; sys.path.insert(0, {str(SRC)!r}); import missed_moment.cli; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True).stdout
+    assert not {"av", "numpy", "pydantic", "rich"} & set(said.split())
+
+
 @pytest.mark.parametrize("arguments", [["nonsense"], ["export"], ["run", "--camera", "kodak"], ["export", "/nowhere"]])
 def test_wrong_usage_is_exit_code_two(arguments: list[str]) -> None:
     refused = missed_moment(*arguments)
@@ -176,6 +194,7 @@ def test_a_bug_in_a_thread_ends_the_recorder_so_that_it_is_started_again(tmp_pat
 import sys
 from pathlib import Path
 from missed_moment.capture import synthetic
+from missed_moment.places import Places
 from missed_moment.services import program
 
 def burn(*_):
@@ -183,7 +202,7 @@ def burn(*_):
 
 synthetic.burn_number = burn
 directory = Path(sys.argv[1])
-program.run(program.Places(directory / "none.toml", directory / "clips", directory / "s"), "synthetic")
+program.run(Places(directory / "none.toml", directory / "clips", directory / "s"), "synthetic")
 """
     environment = {**os.environ, "PYTHONPATH": str(SRC)}
     died = subprocess.run(

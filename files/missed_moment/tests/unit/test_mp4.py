@@ -6,23 +6,28 @@ from pathlib import Path
 import av
 import pytest
 
-from missed_moment.clips.growing import GrowingClip, gops
+from missed_moment.clips.growing import GrowingClip
 from missed_moment.clips.inspect import inspect_clip
 from missed_moment.clips.mp4 import ClipFile, Sample, video_track
 from missed_moment.clips.mp4_reader import reopen
 from missed_moment.clock import NS
 from missed_moment.durable import LocalDisk, SequentialFile
 from missed_moment.errors import ClipError
+from missed_moment.packets import VideoPacket
 from rig import SMALL, HookedDisk, assert_whole, film, numbers_in
 
 DISK = LocalDisk()
 
 
+def append(clip: GrowingClip, packets: list[VideoPacket]) -> None:
+    for fragment in clip.fragments(packets):
+        clip.write(fragment)
+
+
 def write(path: Path, seconds: float = 4, finish: bool = True, rotation: int = 0, disk: object = DISK) -> GrowingClip:
     packets = film(seconds)
     clip = GrowingClip(disk, path, packets[0], SMALL, rotation)
-    for gop in gops(packets):
-        clip.append(gop)
+    append(clip, packets)
     if finish:
         clip.finish(0)
     clip.close()
@@ -58,7 +63,7 @@ def test_times_are_those_of_capture(tmp_path: Path) -> None:
         packet if n < 30 else packet._replace(pts_ns=packet.pts_ns + 1_500_000_000) for n, packet in enumerate(packets)
     ]
     clip = GrowingClip(DISK, tmp_path / "clip.mp4", late[0], SMALL, 0)
-    clip.append(late)
+    append(clip, late)
     clip.finish(0)
     clip.close()
     seen = inspect_clip(tmp_path / "clip.mp4")
@@ -73,7 +78,7 @@ def test_a_clock_that_steps_back_does_not_make_a_file_unreadable(tmp_path: Path)
     packets = film(2)
     stepped = [packet._replace(pts_ns=packet.pts_ns - (NS if n >= 45 else 0)) for n, packet in enumerate(packets)]
     clip = GrowingClip(DISK, tmp_path / "clip.mp4", stepped[0], SMALL, 0)
-    clip.append(stepped)
+    append(clip, stepped)
     clip.finish(0)
     clip.close()
     assert assert_whole(tmp_path / "clip.mp4") == list(range(60))

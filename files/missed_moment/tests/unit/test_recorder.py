@@ -17,7 +17,7 @@ from missed_moment.health import Fault
 from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Stick
-from missed_moment.services import camera_keeper, saver
+from missed_moment.services import keeper, saver
 from missed_moment.services.recorder import Recorder
 from rig import SMALL_SETTINGS, FailingDisk, HookedDisk, StoppedDisk, assert_whole, recording, wait_for
 
@@ -192,7 +192,7 @@ def test_the_switch_turns_the_camera_off_and_forgets(tmp_path: Path) -> None:
         filled(recorder)
         recorder.switch(False)
         wait_for(lambda: recorder.status().state == "off")
-        wait_for(lambda: recorder._keeper._camera._thread is None)  # what came until then is gone as well
+        wait_for(lambda: recorder._filming._source._camera._thread is None)  # what came until then is gone as well
         wait_for(lambda: recorder.ring.state().size == 0)
         threading.Event().wait(1.2)  # longer than until the next keyframe
         assert recorder.ring.state().size == 0
@@ -288,8 +288,8 @@ class MoodyCamera:
 
 
 def test_a_camera_that_fails_or_falls_silent_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(camera_keeper, "START_NS", 500_000_000)
-    monkeypatch.setattr(camera_keeper, "_BACK_OFF_S", (0.2,))
+    monkeypatch.setattr(keeper, "START_NS", 500_000_000)
+    monkeypatch.setattr(keeper, "_BACK_OFF_S", (0.2,))
     camera = MoodyCamera()
     with recording(tmp_path, camera=camera) as recorder:
         wait_for(lambda: "plug one in" in recorder.health.faults().get(Fault.CAMERA, ""))
@@ -333,7 +333,9 @@ def test_the_led_tells_the_story_in_order(tmp_path: Path) -> None:
 def test_bad_settings_are_fault_seven_and_it_films(tmp_path: Path) -> None:
     settings = Settings(video=SMALL_SETTINGS)
     loaded = Loaded(settings, ("[video] widht is not a setting",))
-    recorder = Recorder(loaded, SyntheticCamera(SMALL_SETTINGS), tmp_path, LocalDisk(), HotBoard(), lambda _: None)
+    recorder = Recorder(
+        loaded, SyntheticCamera(SMALL_SETTINGS), None, tmp_path, LocalDisk(), HotBoard(), lambda _: None
+    )
     recorder.start()
     try:
         filled(recorder, 0.5)

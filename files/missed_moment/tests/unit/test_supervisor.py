@@ -10,10 +10,11 @@ import pytest
 from missed_moment.capture.camera import VideoSink
 from missed_moment.capture.meter import FrameMeter
 from missed_moment.errors import CameraError
-from missed_moment.health import Health
 from missed_moment.packets import VideoFormat
-from missed_moment.services import camera_keeper
-from missed_moment.services.camera_keeper import CameraKeeper
+from missed_moment.ring import Ring
+from missed_moment.services import keeper as keeping
+from missed_moment.services.keeper import Keeper
+from missed_moment.services.sources import Filming
 from missed_moment.services.supervisor import Supervisor
 from rig import film, wait_for
 
@@ -80,16 +81,14 @@ class OddCamera:
 
 @pytest.fixture
 def odd(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[OddCamera, list[str]]]:
-    monkeypatch.setattr(camera_keeper, "START_NS", 50_000_000)
-    monkeypatch.setattr(camera_keeper, "SILENCE_NS", 50_000_000)
-    monkeypatch.setattr(camera_keeper, "_LOOK_S", 0.01)
-    monkeypatch.setattr(camera_keeper, "_OFF_S", 0.01)
-    monkeypatch.setattr(camera_keeper, "_BACK_OFF_S", (0.01,))
+    monkeypatch.setattr(keeping, "START_NS", 50_000_000)
+    monkeypatch.setattr(keeping, "SILENCE_NS", 50_000_000)
+    monkeypatch.setattr(keeping, "_LOOK_S", 0.01)
+    monkeypatch.setattr(keeping, "_OFF_S", 0.01)
+    monkeypatch.setattr(keeping, "_BACK_OFF_S", (0.01,))
     camera, signs = OddCamera(request.param), []
-    meter = FrameMeter()
-    keeper = CameraKeeper(
-        camera, meter.see, meter, Health(), lambda _: None, lambda: None, lambda: signs.append("alive")
-    )
+    filming = Filming(camera, FrameMeter(), Ring(10, 2**20), lambda _: None)
+    keeper = Keeper(filming, lambda _: None, lambda: None, lambda: signs.append("alive"))
     keeper.start()
     if request.param == "off":
         keeper.switch(False)

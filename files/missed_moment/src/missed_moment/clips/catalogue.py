@@ -21,10 +21,17 @@ class _Record(BaseModel):
 
 
 class Gap(_Record):
-    """A stretch of a clip for which the camera delivered nothing; seconds from the clip's start."""
+    """A stretch of a clip for which camera or microphone delivered nothing; seconds from the clip's start."""
 
     at_s: float
     length_s: float
+
+
+class SoundInfo(_Record):
+    """What is known of a clip's sound: where silence stands for it, and how much too fast the card's clock was."""
+
+    card_ppm: float | None
+    gaps: tuple[Gap, ...] = ()
 
 
 class MomentInfo(_Record):
@@ -43,6 +50,7 @@ class MomentInfo(_Record):
     width: int
     height: int
     gaps: tuple[Gap, ...] = ()
+    sound: SoundInfo | None = None
     recovered: bool = False
     temperature_c: float | None = None
     throttled: int | None = None

@@ -1,20 +1,27 @@
-"""Encoded pictures in, fragments of a clip out: the one place where capture time becomes time in a file."""
+"""Packets in, fragments of a clip out: the one place where capture time becomes time in a file."""
 
 import itertools
 import statistics
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypedDict
 
-from missed_moment.clips.catalogue import Gap
+from missed_moment.clips.catalogue import Gap, SoundInfo
 from missed_moment.clips.mp4 import MOVIE_TIMESCALE, ClipFile, Sample, Track, video_track
+from missed_moment.clips.soundtrack import Soundtrack
 from missed_moment.clock import NS
 from missed_moment.durable import Disk, SequentialFile
 from missed_moment.h264 import ParameterSets
-from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.packets import SAMPLE_RATE, Packet, VideoFormat, VideoPacket
 
 GAP = 1.5
 """Pictures further apart than this many frame durations have a gap between them."""
+SILENCE_S = 0.01
+"""Silence that lasts no longer is none that anybody lost."""
+
+Fragment = list[tuple[Track, list[Sample]]]
+"""Samples of each track, ready to be written."""
 
 
 class Facts(TypedDict):
@@ -30,26 +37,60 @@ class Facts(TypedDict):
 class GrowingClip:
     """A clip that is being written. Its base time is the capture time of its first picture."""
 
-    def __init__(self, disk: Disk, path: Path, first: VideoPacket, video: VideoFormat, rotation: int) -> None:
-        """Create the file; `first` is the keyframe it will begin with.
+    def __init__(
+        self,
+        disk: Disk,
+        path: Path,
+        first: VideoPacket,
+        video: VideoFormat,
+        rotation: int = 0,
+        sound: Soundtrack | None = None,
+    ) -> None:
+        """Create the file; `first` is the keyframe it will begin with, and `sound` has the same base time.
 
         Raises BitstreamError where that has no parameter sets, OSError as the disk does.
         """
         self.base_ns = first.pts_ns
         self.video = video
         self._ticks = -1
+        self._last_ns = first.pts_ns
         self._parameters = ParameterSets.find(first)
         self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation)
+        self._sound = sound
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="sound")
         self._file = SequentialFile.create(disk, path)
         try:
-            self._clip = ClipFile.create(self._file, [self._track])
+            self._clip = ClipFile.create(self._file, [self._track, *([sound.track] if sound else [])])
         except OSError:
             self._file.close()
             raise
 
-    def append(self, packets: Iterable[VideoPacket]) -> None:
-        """Write packets as one fragment."""
-        self._clip.append([(self._track, [self._sample(packet) for packet in packets])])
+    def fragments(self, packets: Iterable[Packet]) -> Iterator[Fragment]:
+        """Yield the fragments that packets make, one for each GOP.
+
+        Sound is encoded in a thread of its own, which is ahead of the one that writes: of the two, a save takes as
+        long as the slower.
+        """
+        pictures = []
+        for packet in packets:
+            if isinstance(packet, VideoPacket):
+                pictures.append(packet)
+            elif self._sound:
+                self._sound.hear(packet)
+        groups = list(gops(pictures))
+        sounds = self._ahead.map(self._sound_until, [group[-1].pts_ns for group in groups])
+        for group, fragment in zip(groups, sounds, strict=True):
+            self._last_ns = group[-1].pts_ns
+            yield [(self._track, [self._sample(packet) for packet in group]), *fragment]
+
+    def ending(self) -> Iterator[Fragment]:
+        """Yield the fragment that is left when no more packets come, if there is one."""
+        if self._sound:
+            yield [(self._sound.track, self._sound.finish(self._last_ns + round(NS / self.video.fps)))]
+
+    def write(self, fragment: Fragment) -> None:
+        """Write one fragment."""
+        self._clip.append(fragment)
 
     def sync(self) -> None:
         """Return when all that was appended is on the device."""
@@ -61,11 +102,23 @@ class GrowingClip:
 
     def close(self) -> None:
         """Close the file, finished or not."""
+        self._ahead.shutdown(cancel_futures=True)
         self._clip.close()
 
     def facts(self) -> "Facts":
         """Describe what is written."""
         return facts(self._track, self.video.fps)
+
+    def sound_info(self) -> SoundInfo | None:
+        """Describe the sound that is written; None where there is none."""
+        if self._sound is None:
+            return None
+        silences = ((each.begin / SAMPLE_RATE, (each.end - each.begin) / SAMPLE_RATE) for each in self._sound.silences)
+        gaps = tuple(_gap(at_s, length_s) for at_s, length_s in silences if length_s > SILENCE_S)
+        return SoundInfo(card_ppm=self._sound.ppm, gaps=gaps)
+
+    def _sound_until(self, end_ns: int) -> Fragment:
+        return [(self._sound.track, self._sound.until(end_ns))] if self._sound else []
 
     def _sample(self, packet: VideoPacket) -> Sample:
         ticks = (packet.pts_ns - self.base_ns) * MOVIE_TIMESCALE // NS
@@ -96,8 +149,9 @@ def facts(track: Track, fps: float | None = None) -> Facts:
         pictures=len(times),
         width=track.width,
         height=track.height,
-        gaps=tuple(
-            Gap(at_s=round(at / track.timescale, 3), length_s=round(distance / track.timescale, 3))
-            for at, distance in missing
-        ),
+        gaps=tuple(_gap(at / track.timescale, distance / track.timescale) for at, distance in missing),
     )
+
+
+def _gap(at_s: float, length_s: float) -> Gap:
+    return Gap(at_s=round(at_s, 3), length_s=round(length_s, 3))

@@ -53,7 +53,8 @@ class Track:
     """One track: what it is, and where its samples lie.
 
     `entry` is the sample entry (`avc1`, `mp4a`); `matrix` is (a, b, c, d) of the display matrix, whole
-    numbers; `nominal` is how long a sample lasts if no other follows, in the timescale.
+    numbers; `nominal` is how long a sample lasts if no other follows, and `skip` what of the beginning is not to be
+    played (what an encoder of sound puts before the first), both in the timescale.
     """
 
     handler: bytes
@@ -63,6 +64,7 @@ class Track:
     width: int = 0
     height: int = 0
     matrix: tuple[int, int, int, int] = IDENTITY
+    skip: int = 0
     samples: list[Written] = field(default_factory=list)
     chunks: list[tuple[int, int]] = field(default_factory=list)  # (offset in the file, number of samples)
 
@@ -81,6 +83,14 @@ def video_track(avcc: bytes, width: int, height: int, fps: float, rotation: int 
     )
     matrix = {0: IDENTITY, 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[rotation]
     return Track(b"vide", MOVIE_TIMESCALE, entry, round(MOVIE_TIMESCALE / fps), width, height, matrix)
+
+
+def sound_track(config: bytes, rate: int, frame: int, skip: int) -> Track:
+    """Make an AAC track of one channel: `config` is its AudioSpecificConfig, `frame` how many samples a frame holds."""
+    decoder = b"\x40\x15" + bytes(11) + _descriptor(0x05, config)  # AAC; an audio stream (ISO/IEC 14496-1, 7.2.6.6)
+    elementary = _descriptor(0x03, bytes(3), _descriptor(0x04, decoder), _descriptor(0x06, b"\x02"))
+    head = struct.pack(">6xH8xHH4xI", 1, 1, 16, rate << 16)
+    return Track(b"soun", rate, _box(b"mp4a", head, _full(b"esds", 0, 0, elementary)), frame, skip=skip)
 
 
 class ClipFile:
@@ -159,6 +169,12 @@ def _box(kind: bytes, *content: bytes) -> bytes:
     return HEAD.pack(8 + len(body), kind) + body
 
 
+def _descriptor(tag: int, *content: bytes) -> bytes:
+    """Lay out a descriptor of ISO/IEC 14496-1, 8.3.3; less than 128 bytes each here."""
+    body = b"".join(content)
+    return bytes([tag, len(body)]) + body
+
+
 def _full(kind: bytes, version: int, flags: int, *content: bytes) -> bytes:
     return _box(kind, struct.pack(">I", version << 24 | flags), *content)
 
@@ -197,7 +213,7 @@ def _durations(times: Sequence[int], nominal: int) -> list[int]:
 
 def _moov(tracks: Sequence[Track], created_s: int, *more: bytes) -> bytes:
     created = created_s + _MP4_EPOCH if created_s else 0
-    length = max((_scale(sum(t.durations()), t.timescale) for t in tracks), default=0)
+    length = max((_shown(track) for track in tracks), default=0)
     header = struct.pack(">QQIQIH10x", created, created, MOVIE_TIMESCALE, length, 0x1_0000, 0x100)
     tail = struct.pack(">24xI", len(tracks) + 1)
     traks = (_trak(number, track, created) for number, track in enumerate(tracks, 1))
@@ -206,14 +222,18 @@ def _moov(tracks: Sequence[Track], created_s: int, *more: bytes) -> bytes:
 
 def _trak(number: int, track: Track, created: int) -> bytes:
     length = sum(track.durations())
-    header = struct.pack(">QQI4xQ8xHHHxx", created, created, number, _scale(length, track.timescale), 0, 0,
+    shown = _shown(track)
+    header = struct.pack(">QQI4xQ8xHHHxx", created, created, number, shown, 0, 0,
                          0 if track.handler == b"vide" else 0x100)  # fmt: skip
+    # 12: 8.6.6: play all of it from there on. While the file grows, a length of 0 means whatever may follow.
+    edit = _box(b"edts", _full(b"elst", 0, 0, struct.pack(">IIIHH", 1, shown, track.skip, 1, 0))) if track.skip else b""
     size = struct.pack(">II", track.width << 16, track.height << 16)
     # A picture that is turned lies left of or above the origin until it is moved back into view.
     media = _full(b"vmhd", 0, 1, bytes(8)) if track.handler == b"vide" else _full(b"smhd", 0, 0, bytes(4))
     return _box(
         b"trak",
         _full(b"tkhd", 1, 3, header, _matrix(track.matrix, track.width, track.height), size),
+        edit,
         _box(
             b"mdia",
             _full(b"mdhd", 1, 0, struct.pack(">QQIQHH", created, created, track.timescale, length, 0x55C4, 0)),
@@ -268,5 +288,6 @@ def _matrix(turn: tuple[int, int, int, int], width: int = 0, height: int = 0) ->
     return struct.pack(">iiiiiiiii", a * one, b * one, 0, c * one, d * one, 0, x * one, y * one, 0x4000_0000)
 
 
-def _scale(ticks: int, timescale: int) -> int:
-    return ticks * MOVIE_TIMESCALE // timescale
+def _shown(track: Track) -> int:
+    """How long a track is played, in the movie's timescale."""
+    return max(0, sum(track.durations()) - track.skip) * MOVIE_TIMESCALE // track.timescale

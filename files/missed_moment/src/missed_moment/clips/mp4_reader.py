@@ -108,9 +108,17 @@ def _tracks(moov: bytes) -> list[Track]:
                 width=width >> 16,
                 height=height >> 16,
                 matrix=(a >> 16, b >> 16, c >> 16, d >> 16),
+                skip=_skip(boxes),
             )
         )
     return tracks
+
+
+def _skip(trak: dict[bytes, list[bytes]]) -> int:
+    if b"edts" not in trak:
+        return 0
+    (elst,) = _children(trak[b"edts"][0])[b"elst"]
+    return int(struct.unpack_from(">I", elst, 12)[0])
 
 
 def _fragments(descriptor: int, boxes: list[Box], tracks: list[Track]) -> tuple[int, int]:

@@ -6,7 +6,7 @@ becomes visible by one rename.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,12 @@ from typing import Protocol
 from missed_moment import __version__, clock
 from missed_moment.clips import names, thumbnail
 from missed_moment.clips.catalogue import Catalogue, Moment, MomentInfo
-from missed_moment.clips.growing import GrowingClip, gops
+from missed_moment.clips.growing import Fragment, GrowingClip
 from missed_moment.clips.room import Room
+from missed_moment.clips.soundtrack import Soundtrack
 from missed_moment.durable import replace_file
 from missed_moment.errors import ClipError, MissedMomentError, StoreError
-from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.packets import Packet, VideoFormat, VideoPacket
 from missed_moment.ring import Take
 
 log = logging.getLogger(__name__)
@@ -40,15 +41,16 @@ class Board(Protocol):
 
 @dataclass(frozen=True)
 class Label:
-    """What every moment of this device carries: the device's name, and how its camera is mounted."""
+    """What is the same in every moment of this device: its name, how its camera is mounted, how late its sound is."""
 
     device: str
     rotation: int = 0
+    offset_ms: float = 0.0
 
 
 @dataclass(eq=False)
 class Order:
-    """One moment to be written.
+    """One moment to be written; with sound if it is `audible`.
 
     The recorder may add `presses` until the take has ended, and set `withdrawn` at any time; the writer tells
     how far it is: `sequence` once it has one, `kept` once the history is durable, and since when it has been
@@ -59,6 +61,7 @@ class Order:
     video: VideoFormat
     presses: tuple[int, ...]
     room: int
+    audible: bool = False
     withdrawn: bool = False
     sequence: int | None = None
     kept: bool = False
@@ -117,15 +120,17 @@ class MomentWriter:
     ) -> Moment | None:
         picture = next(packet.data for packet in reversed(order.take.history) if packet.keyframe)
         disk, path = self._catalogue.disk, incoming / names.CLIP
+        sound = Soundtrack(first.pts_ns, self.label.offset_ms) if order.audible else None
         with order.on_disk():
-            growing = GrowingClip(disk, path, first, order.video, self.label.rotation)
+            growing = GrowingClip(disk, path, first, order.video, self.label.rotation, sound)
         with closing(growing) as clip:
             trouble = None
             try:
                 for batch in _batches(order.take):
-                    _append(clip, batch, order)
+                    _write(clip, clip.fragments(batch), order)
                     if not order.kept:
                         self._make_kept(clip, order, incoming, on_kept)
+                _write(clip, clip.ending(), order)
             except (OSError, ClipError) as error:
                 if not order.kept:
                     raise
@@ -166,6 +171,7 @@ class MomentWriter:
             clock_certain=start.certain,
             temperature_c=self._board.temperature_c(),
             throttled=self._board.throttled(),
+            sound=clip.sound_info(),
             **clip.facts(),
         )
 
@@ -185,26 +191,27 @@ class MomentWriter:
             log.warning("%s could not be removed (%s); it is looked at again at the next start", incoming, error)
 
 
-def _append(clip: GrowingClip, batch: list[VideoPacket], order: Order) -> None:
-    for gop in gops(batch):
+def _write(clip: GrowingClip, fragments: Iterable[Fragment], order: Order) -> None:
+    for fragment in fragments:
         with order.on_disk():
-            clip.append(gop)
+            clip.write(fragment)
     with order.on_disk():
         clip.sync()
 
 
-def _batches(take: Take) -> Iterator[list[VideoPacket]]:
+def _batches(take: Take) -> Iterator[list[Packet]]:
     """Yield the history in one piece, then what is captured from then on, in pieces of a fragment each."""
     if take.history:
-        yield take.history
+        yield [*take.pcm_history, *take.history]
         take.forget_history()
-    batch: list[VideoPacket] = []
+    batch: list[Packet] = []
+    began_ns: int | None = None
     for packet in take.live():
-        if not isinstance(packet, VideoPacket):
-            continue
-        if batch and (packet.keyframe or packet.pts_ns - batch[0].pts_ns >= FRAGMENT_NS):
-            yield batch
-            batch = []
+        if isinstance(packet, VideoPacket):
+            if began_ns is not None and (packet.keyframe or packet.pts_ns - began_ns >= FRAGMENT_NS):
+                yield batch
+                batch, began_ns = [], None
+            began_ns = packet.pts_ns if began_ns is None else began_ns
         batch.append(packet)
     if batch:
         yield batch

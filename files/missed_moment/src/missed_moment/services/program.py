@@ -5,13 +5,11 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from missed_moment import config
 from missed_moment.board import Board
-from missed_moment.capture.choice import Kind, choose
+from missed_moment.capture.choice import Kind, choose_camera, choose_microphone
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ControlError, MissedMomentError, PanelError
@@ -19,6 +17,7 @@ from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
 from missed_moment.panel.language import Stick
 from missed_moment.panel.touch import Hold, Press, Touch
+from missed_moment.places import Places
 from missed_moment.services.recorder import Recorder
 from missed_moment.services.supervisor import Supervisor
 
@@ -26,15 +25,6 @@ log = logging.getLogger(__name__)
 
 EXIT_BUG = os.EX_SOFTWARE
 """Exit code after an error that nobody expected."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the program finds and puts things."""
-
-    config: Path
-    store: Path
-    socket: Path
 
 
 class _Finger:
@@ -63,7 +53,8 @@ class _Commands:
         self._recorder = recorder
 
     def press(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        return {"pressed_ns": self._recorder.press()}
+        pressed_ns = self._recorder.press()
+        return {"pressed_ns": pressed_ns, "ring_s": self._recorder.ring.state().seconds}
 
     def forget(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         self._recorder.forget()
@@ -92,13 +83,16 @@ def run(places: Places, kind: Kind) -> bool:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    loaded = config.load(places.config)
+    loaded = config.load(places.settings)
     settings = loaded.settings
     lamps: list[Lamp] = [BoardLamp()]
     signaller = Signaller(lamps)
-    camera = choose(kind, settings.video)
+    camera = choose_camera(kind, settings.video)
+    microphone = choose_microphone(kind, settings.sound)
     supervisor = Supervisor()
-    recorder = Recorder(loaded, camera, places.store, LocalDisk(), Board(), signaller.show, supervisor.alive)
+    recorder = Recorder(
+        loaded, camera, microphone, places.store, LocalDisk(), Board(), signaller.show, supervisor.alive
+    )
     commands = _Commands(recorder)
     server = ControlServer(
         places.socket,

@@ -1,7 +1,7 @@
-"""The recorder: camera to ring, press to moment, and what is told about it. Wiring, and one lock.
+"""The recorder: camera and microphone to ring, press to moment, and what is told about it. Wiring, and one lock.
 
 The lock orders presses, the end of windows and forgetting. It is never held while anything waits: the disk has
-its own thread (`saver`), the camera has its own (`camera_keeper`), and the ring is passed references only.
+its own thread (`saver`), camera and microphone have theirs (`keeper`), and the ring is passed references only.
 """
 
 import threading
@@ -13,6 +13,7 @@ from missed_moment import clock
 from missed_moment.board import Board
 from missed_moment.capture.camera import Camera
 from missed_moment.capture.meter import FrameMeter
+from missed_moment.capture.microphone import Microphone
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.room import Room
 from missed_moment.clips.writer import Label, MomentWriter, Order
@@ -22,12 +23,13 @@ from missed_moment.durable import Disk
 from missed_moment.errors import StoreError
 from missed_moment.health import Fault, Health
 from missed_moment.moments import Action, Close, Forget, Open, PressGrammar, Withdraw
-from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.packets import SAMPLE_BYTES, SAMPLE_RATE, VideoFormat
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Situation, Stick
 from missed_moment.ring import Ring, Take
-from missed_moment.services.camera_keeper import CameraKeeper
+from missed_moment.services.keeper import Keeper
 from missed_moment.services.saver import Saver
+from missed_moment.services.sources import Filming, Listening
 from missed_moment.services.status import FrameStatus, RingStatus, Status, versions
 from missed_moment.services.sticks import Sticks
 
@@ -43,12 +45,13 @@ _HOUSEKEEPING_NS = NS // 2
 
 
 class Recorder:
-    """One camera, one store, one ring."""
+    """One camera, one microphone at most, one store, one ring."""
 
     def __init__(
         self,
         loaded: Loaded,
         camera: Camera,
+        microphone: Microphone | None,
         store: Path,
         disk: Disk,
         board: Board,
@@ -57,26 +60,35 @@ class Recorder:
     ) -> None:
         """Wire everything; nothing runs and nothing is opened before `start`.
 
-        `show` and `alive` (see CameraKeeper) must return at once.
+        `show` and `alive` (see Keeper) must return at once.
         """
         self.settings = settings = loaded.settings
         self.health = Health()
         self.catalogue = Catalogue(store, disk)
         self._board = board
         self._show = show
-        bitrate = settings.video.bitrate_mbps * 1e6 / 8
+        bitrate = settings.video.bitrate_mbps * 1e6 / 8 * BYTES_MARGIN + SAMPLE_RATE * SAMPLE_BYTES
         seconds = settings.moment.before_s + RING_MARGIN_S
-        self.ring = Ring(seconds, round(seconds * bitrate * BYTES_MARGIN))
-        self._post_roll_bytes = round(settings.moment.after_s * bitrate * BYTES_MARGIN)
+        self.ring = Ring(seconds, round(seconds * bitrate), round(max(0.0, -settings.sound.offset_ms) * 1e6))
+        self._post_roll_bytes = round(settings.moment.after_s * bitrate)
         self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
         self._meter = FrameMeter()
-        self._keeper = CameraKeeper(
-            camera, self._take_picture, self._meter, self.health, self._set_format, self._forget_everything, alive
+        self._camera = camera.name
+        self._filming = Keeper(
+            Filming(camera, self._meter, self.ring, self._set_format),
+            lambda complaint: self._report(Fault.CAMERA, complaint),
+            self._forget_everything,
+            alive,
         )
-        label = Label(settings.device.name, settings.video.rotation)
+        self._listening = None
+        if microphone is not None:
+            listening = Listening(microphone, self.ring)
+            self._listening = Keeper(listening, self._report_microphone, self._forget_everything)
+        self._sound_expected = settings.sound.asked_for
+        label = Label(settings.device.name, settings.video.rotation, settings.sound.offset_ms)
         room = Room(self.catalogue, settings.store.when_full)
         writer = MomentWriter(self.catalogue, room, board, label)
-        one_moment = round(seconds * bitrate) + self._post_roll_bytes
+        one_moment = round(seconds * bitrate / BYTES_MARGIN) + self._post_roll_bytes
         self._saver = Saver(writer, self.catalogue, room, one_moment, self.health, self._kept, self._done)
         self._format = VideoFormat(settings.video.width, settings.video.height, settings.video.fps)
         self._problems = loaded.problems
@@ -92,7 +104,8 @@ class Recorder:
         """Film. What is wrong with settings or store is a fault, and no reason not to."""
         if self._problems:
             self.health.report(Fault.SETTINGS, "\n".join(self._problems))
-        self._keeper.start()
+        for keeper in self._keepers():
+            keeper.start()
         self._saver.start()
         self._clerk.start()
 
@@ -120,10 +133,11 @@ class Recorder:
             self._changed.notify_all()
 
     def switch(self, on: bool) -> None:
-        """Film, or do not. Off, the last minute is gone as well, and so is what comes until the camera has stopped."""
+        """Film and listen, or do not. Off, the last minute is gone as well, and what comes until all has stopped."""
         if not on:
             self._forget_everything()
-        self._keeper.switch(on)
+        for keeper in self._keepers():
+            keeper.switch(on)
 
     def stick(self, name: str, stick: Stick, trouble: str = "") -> None:
         """An exporter tells how far the stick called `name` is, and what went wrong with it."""
@@ -142,7 +156,8 @@ class Recorder:
         return Status(
             state="saving" if saving else situation.camera,
             led=language.choose(situation).name,
-            camera=self._keeper.name,
+            camera=self._camera,
+            sound=self._sound(),
             video=f"{self._format.width}x{self._format.height} at {self._format.fps:g} fps",
             ring=RingStatus(seconds=round(ring.seconds, 1), bytes=ring.size, pictures=ring.pictures),
             frames=FrameStatus(seen=self._meter.seen, lost=self._meter.lost, unusable=ring.unusable),
@@ -164,17 +179,16 @@ class Recorder:
             self._stopped = True
             self._changed.notify_all()
         self._clerk.join()
-        self._keeper.stop(timeout_s)
+        for keeper in self._keepers():
+            keeper.stop(timeout_s)
         for order in self._saver.orders():
             self.ring.cut(order.take)
         finished = self._saver.stop(timeout_s)
         self._show(language.OFF)
         return finished
 
-    def _take_picture(self, packet: VideoPacket) -> None:
-        """Run in the camera's thread, for each picture."""
-        self._meter.see(packet)
-        self.ring.push_video(packet)
+    def _keepers(self) -> list[Keeper]:
+        return [self._filming, *([self._listening] if self._listening else [])]
 
     def _set_format(self, video: VideoFormat) -> None:
         self._format = video
@@ -189,7 +203,8 @@ class Recorder:
                 case Open(window):
                     take = self.ring.follow(window.start_ns)
                     room = self.ring.state().size + self._post_roll_bytes
-                    self._order = Order(take, self._format, window.presses, room)
+                    audible = bool(take.pcm_history) or self._sound() == "on"
+                    self._order = Order(take, self._format, window.presses, room, audible)
                     self._saver.submit(self._order)
                 case Close(window) if self._order is not None:
                     self._order.presses = window.presses
@@ -230,8 +245,19 @@ class Recorder:
         else:
             self.health.clear(fault)
 
+    def _report_microphone(self, complaint: str | None) -> None:
+        """No microphone is a fault only where sound was asked for, or has been there."""
+        self._sound_expected = self._sound_expected or self._sound() == "on"
+        if self._sound_expected:
+            self._report(Fault.MICROPHONE, complaint)
+
+    def _sound(self) -> Literal["off", "silent", "on"]:
+        if self._listening is None or not self._listening.wanted:
+            return "off"
+        return "on" if self._listening.delivers else "silent"
+
     def _situation(self) -> Situation:
-        if self._meter.last_arrival_ns is None or not self._keeper.wanted:
+        if self._meter.last_arrival_ns is None or not self._filming.wanted:
             camera: Literal["off", "filling", "recording"] = "off"
         else:
             full = self.ring.state().seconds >= self.settings.moment.before_s

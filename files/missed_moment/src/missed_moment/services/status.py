@@ -1,9 +1,9 @@
 """What the recorder tells of itself: the schema of `missed-moment status --json`."""
 
 import platform
+from importlib import metadata
 from typing import Literal
 
-import av
 from pydantic import BaseModel, ConfigDict
 
 from missed_moment import __version__
@@ -38,12 +38,16 @@ class StoreStatus(_Part):
 
 
 class Status(_Part):
-    """The whole. `led` names what the LED shows; `faults` maps the name of each fault to its message."""
+    """The whole. `led` names what the LED shows; `sound` is silent where no microphone delivers any.
+
+    `faults` maps the name of each fault to its message.
+    """
 
     state: Literal["off", "filling", "recording", "saving"]
     led: str
     camera: str
     video: str
+    sound: Literal["off", "silent", "on"]
     ring: RingStatus
     frames: FrameStatus
     store: StoreStatus
@@ -54,4 +58,4 @@ class Status(_Part):
 
 def versions() -> dict[str, str]:
     """What runs here."""
-    return {"missed-moment": __version__, "python": platform.python_version(), "pyav": av.__version__}
+    return {"missed-moment": __version__, "python": platform.python_version(), "pyav": metadata.version("av")}

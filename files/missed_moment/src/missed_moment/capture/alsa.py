@@ -1,0 +1,149 @@
+"""A sound card, through ALSA."""
+
+import logging
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+from missed_moment import clock
+from missed_moment.capture.microphone import SoundSink
+from missed_moment.clock import NS
+from missed_moment.errors import MicrophoneError
+from missed_moment.packets import SAMPLE_BYTES, SAMPLE_RATE, PcmBlock
+
+log = logging.getLogger(__name__)
+
+PERIOD = SAMPLE_RATE // 50
+"""Samples in a block, 20 ms: each costs one interrupt and one short turn of our thread."""
+PERIODS = 50
+"""Blocks that the card's buffer holds, a second in all: so late we may be before a sample is lost."""
+_LOST_NS = NS // 5
+"""A block that begins so long after the end of the one before has a gap before it.
+
+When the buffer has run over, ALSA throws away all of it. Not every version of pyalsaaudio says so (0.10 does not).
+"""
+
+
+class Card(Protocol):
+    """A card that was opened for recording, one channel at `SAMPLE_RATE`."""
+
+    def read(self) -> tuple[bytes, int]:
+        """Wait for samples; return them, and when the first of them was captured. None at all is possible.
+
+        Raises MicrophoneError where the card is gone.
+        """
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+def cards(sound: Path = Path("/sys/class/sound")) -> list[str]:
+    """List the cards that record, by the names that the kernel gives them, in its order."""
+    numbers = {int(path.name.removeprefix("pcmC").split("D")[0]) for path in sound.glob("pcmC*D*c")}
+    return [(sound / f"card{number}" / "id").read_text().strip() for number in sorted(numbers)]
+
+
+class AlsaCard:
+    """A card through pyalsaaudio: Debian's python3-alsaaudio, 0.10 or newer."""
+
+    def __init__(self, name: str) -> None:
+        """Open it; `plughw` converts what the card does not have, without a server. Raises MicrophoneError."""
+        try:
+            import alsaaudio  # noqa: PLC0415 - not everywhere
+        except ImportError as error:
+            raise MicrophoneError(f"no sound is recorded ({error}): `apt install python3-alsaaudio`") from error
+        self._error = alsaaudio.ALSAAudioError
+        self._name = name
+        try:
+            self._pcm = alsaaudio.PCM(
+                alsaaudio.PCM_CAPTURE,
+                alsaaudio.PCM_NORMAL,
+                device=f"plughw:CARD={name},DEV=0",
+                rate=SAMPLE_RATE,
+                channels=1,
+                format=alsaaudio.PCM_FORMAT_S16_LE,
+                periodsize=PERIOD,
+                periods=PERIODS,
+            )
+            self._pcm.set_tstamp_mode(alsaaudio.PCM_TSTAMP_ENABLE)
+            self._pcm.set_tstamp_type(alsaaudio.PCM_TSTAMP_TYPE_MONOTONIC)
+        except (alsaaudio.ALSAAudioError, RuntimeError) as error:
+            raise MicrophoneError(f"the microphone {name} cannot be opened ({error}): is it in use?") from error
+        # What a card cannot do, pyalsaaudio passes over.
+        got = self._pcm.info()
+        if (got["rate"], got["channels"], got["format"]) != (SAMPLE_RATE, 1, alsaaudio.PCM_FORMAT_S16_LE):
+            self._pcm.close()
+            raise MicrophoneError(f"the microphone {name} cannot deliver {SAMPLE_RATE} samples a second: use another")
+
+    def read(self) -> tuple[bytes, int]:
+        """Wait for a period. When it began, the card tells: how many samples were waiting at which time."""
+        try:
+            length, data = self._pcm.read()
+            seconds, nanoseconds, waiting = self._pcm.htimestamp()
+        except self._error as error:
+            raise MicrophoneError(f"the microphone {self._name} stopped ({error}): plug it in again") from error
+        told_ns = seconds * NS + nanoseconds or clock.monotonic_ns()
+        return data[: max(0, length) * SAMPLE_BYTES], told_ns - (waiting + max(0, length)) * NS // SAMPLE_RATE
+
+    def close(self) -> None:
+        """Close it."""
+        self._pcm.close()
+
+
+class AlsaMicrophone:
+    """One card, by name, or the first that records."""
+
+    def __init__(
+        self,
+        card: str | None,
+        open_card: Callable[[str], Card] = AlsaCard,
+        find_cards: Callable[[], list[str]] = cards,
+    ) -> None:
+        """Set up; nothing is opened yet."""
+        self.name = f"the microphone {card or ''}".rstrip()
+        self._card = card
+        self._open = open_card
+        self._find = find_cards
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, sink: SoundSink) -> None:
+        """Begin to listen. Raises MicrophoneError where there is no such card, or it cannot be had."""
+        card = self._open(self._choose())
+        self._stopped.clear()
+        self._thread = threading.Thread(target=self._listen, args=(card, sink), name="microphone", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening and close the card."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _choose(self) -> str:
+        there = self._find()
+        if not there:
+            raise MicrophoneError("there is no microphone: plug one in, or set [sound] enabled = false")
+        if self._card is not None and self._card not in there:
+            raise MicrophoneError(f"there is no microphone {self._card!r}: [sound] device may be {' or '.join(there)}")
+        return self._card or there[0]
+
+    def _listen(self, card: Card, sink: SoundSink) -> None:
+        first_sample, expected_ns = 0, None
+        try:
+            while not self._stopped.is_set():
+                data, begin_ns = card.read()
+                if not data:
+                    continue  # it ran over: what comes next says when it was captured
+                if expected_ns is not None and begin_ns - expected_ns > _LOST_NS:
+                    log.warning("%s lost %.1f s of sound", self.name, (begin_ns - expected_ns) / NS)
+                    first_sample = 0
+                block = PcmBlock(data, begin_ns, first_sample)
+                first_sample, expected_ns = first_sample + block.samples, block.end_ns
+                sink(block)
+        except MicrophoneError as error:
+            log.error("%s", error)
+        finally:
+            card.close()

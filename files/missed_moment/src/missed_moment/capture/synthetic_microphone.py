@@ -1,0 +1,54 @@
+"""A microphone without hardware: real time, and a sound that belongs to the synthetic camera's picture."""
+
+import threading
+
+import numpy as np
+
+from missed_moment import clock
+from missed_moment.capture.chirping import sound_at
+from missed_moment.capture.microphone import SoundSink
+from missed_moment.clock import NS
+from missed_moment.packets import SAMPLE_RATE, PcmBlock
+
+_PERIOD = SAMPLE_RATE // 50
+_FULL_SCALE = 32767
+
+
+class SyntheticMicrophone:
+    """Hears a chirp at every whole second, with a sound card whose clock is `ppm` parts in a million too fast."""
+
+    name = "synthetic"
+
+    def __init__(self, ppm: float = 0.0) -> None:
+        self._step_ns = NS / SAMPLE_RATE / (1 + ppm * 1e-6)
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, sink: SoundSink) -> None:
+        """Begin to listen. Raises nothing."""
+        self._stop.clear()
+        self._thread = threading.Thread(target=self._listen, args=(sink,), name="microphone", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def _listen(self, sink: SoundSink) -> None:
+        start_ns, heard = clock.monotonic_ns(), 0
+        while True:
+            block = self.block(start_ns, heard)
+            # A period is there when its last sample is.
+            if self._stop.wait(max(0.0, (block.end_ns - clock.monotonic_ns()) / NS)):
+                return
+            sink(block)
+            heard += _PERIOD
+
+    def block(self, start_ns: int, first_sample: int) -> PcmBlock:
+        """Return the period that begins with `first_sample` of a card that was started at `start_ns`."""
+        times_ns = start_ns % NS + (first_sample + np.arange(_PERIOD)) * self._step_ns
+        data = (sound_at(times_ns / NS) * _FULL_SCALE).astype("<i2").tobytes()
+        return PcmBlock(data, start_ns + round(first_sample * self._step_ns), first_sample)

@@ -1,0 +1,25 @@
+"""Where things are on a device."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SETTINGS = (Path("/boot/firmware/missed-moment.toml"), Path("/etc/missed-moment.toml"))
+"""Where the settings are: where any computer can edit them, on a board that has such a place."""
+STORE = Path("/data/clips")
+"""The directory that holds the kept moments."""
+SOCKET = Path("/run/missed-moment/control.sock")
+"""Where the recorder listens."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the recorder finds and puts things."""
+
+    settings: Path
+    store: Path
+    socket: Path
+
+
+def settings_file() -> Path:
+    """Return the first of `SETTINGS` whose directory is there."""
+    return next((path for path in SETTINGS if path.parent.is_dir()), SETTINGS[-1])

@@ -1,0 +1,131 @@
+"""Keeps a camera filming, or a microphone listening: starts it, watches for silence, and starts it again."""
+
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+from missed_moment import clock
+from missed_moment.clock import NS
+from missed_moment.errors import CameraError, MicrophoneError
+
+SILENCE_NS = 2 * NS
+"""Without a packet for this long, a device that says nothing is taken for broken."""
+START_NS = 10 * NS
+"""The first packet may take this long: sensors settle, encoders load."""
+_LOOK_S = 0.25
+_OFF_S = 5.0
+_BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)
+"""What did deliver is started again at once; what does not start, less and less often."""
+
+
+class Source(Protocol):
+    """A device with what takes its packets: see `services.sources`."""
+
+    silent: str
+    """What to say when it delivers nothing."""
+
+    def start(self) -> None:
+        """Start the device. Raises CameraError or MicrophoneError where it cannot."""
+
+    def stop(self) -> None:
+        """Stop it. May hang on broken hardware."""
+
+    @property
+    def last_arrival_ns(self) -> int | None:
+        """When its last packet came; None where none has come since it was started."""
+
+
+class Keeper:
+    """Runs one source in a thread of its own, which is the only one that starts and stops it."""
+
+    def __init__(
+        self,
+        source: Source,
+        report: Callable[[str | None], None],
+        on_off: Callable[[], None],
+        alive: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Set up.
+
+        `report` is told what is wrong, None while nothing is. `on_off` is called when the device has been switched
+        off and nothing more will come. `alive` is called again and again while there is nothing that a restart of
+        the process could mend: packets come, or the device is switched off, or there is none. Not while a device
+        that is there stays silent, or hangs as it is started or stopped.
+        """
+        self._source = source
+        self._report = report
+        self._on_off = on_off
+        self._alive = alive
+        self._wanted = threading.Event()
+        self._wanted.set()
+        self._disturb = threading.Event()  # something changed: stop, or the switch
+        self._stopped = False
+        self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def switch(self, on: bool) -> None:
+        """Have the device deliver, or not."""
+        if on:
+            self._wanted.set()
+        else:
+            self._wanted.clear()
+        self._disturb.set()
+
+    @property
+    def delivers(self) -> bool:
+        """Whether packets come."""
+        return self.wanted and self._source.last_arrival_ns is not None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the device is switched on."""
+        return self._wanted.is_set()
+
+    def stop(self, timeout_s: float) -> None:
+        """Stop the device; one that hangs while it is being stopped is left behind."""
+        self._stopped = True
+        self._disturb.set()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        failures = 0
+        while True:
+            self._disturb.clear()  # before looking at what may have changed
+            if self._stopped:
+                break
+            if not self._wanted.is_set():
+                self._alive()
+                self._disturb.wait(_OFF_S)
+                continue
+            try:
+                self._source.start()
+            except (CameraError, MicrophoneError) as error:
+                self._report(str(error))
+                self._alive()
+            else:
+                self._watch()
+                self._source.stop()
+            if not self._wanted.is_set():
+                self._report(None)  # what is switched off is not broken
+                self._on_off()
+            failures = 0 if self._source.last_arrival_ns else failures + 1
+            if not self._disturb.is_set():
+                self._disturb.wait(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
+        self._report(None)
+
+    def _watch(self) -> None:
+        """Return when the device has fallen silent, or was switched off."""
+        started_ns = clock.monotonic_ns()
+        while not self._disturb.wait(_LOOK_S):
+            last_ns = self._source.last_arrival_ns
+            silent_ns = clock.monotonic_ns() - (last_ns or started_ns)
+            if silent_ns > (SILENCE_NS if last_ns else START_NS):
+                self._report(self._source.silent)
+                return
+            if last_ns:
+                self._report(None)
+                self._alive()
