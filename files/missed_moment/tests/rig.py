@@ -19,7 +19,7 @@ from missed_moment.clips.inspect import Inspection, inspect_clip
 from missed_moment.clips.room import Room
 from missed_moment.clips.writer import Label, MomentWriter, Order
 from missed_moment.clock import NS
-from missed_moment.config import Loaded, MomentSettings, Settings, VideoSettings
+from missed_moment.config import Loaded, MomentSettings, Settings, SoundSettings, VideoSettings
 from missed_moment.durable import Disk, LocalDisk
 from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.ring import Ring
@@ -149,11 +149,12 @@ def recording(
     camera: Any = None,
     show: Callable[[Any], None] = lambda _: None,
     microphone: Any = None,
+    sound: SoundSettings | None = None,
     **moment: float,
 ) -> Iterator[Recorder]:
     """A recorder in a hurry: real time and a real encoder, but seconds where the device has minutes."""
     hurried = MomentSettings.model_construct(**{"before_s": 2, "after_s": 1, "limit_s": 6, **moment})
-    settings = Settings(video=SMALL_SETTINGS).model_copy(update={"moment": hurried})
+    settings = Settings(video=SMALL_SETTINGS).model_copy(update={"moment": hurried, "sound": sound or SoundSettings()})
     camera = camera or SyntheticCamera(settings.video)
     recorder = Recorder(Loaded(settings), camera, microphone, store, disk or LocalDisk(), Board(), show)
     recorder.start()

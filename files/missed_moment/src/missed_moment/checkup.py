@@ -1,16 +1,22 @@
 """What `missed-moment check` looks at, and what it finds."""
 
+import statistics
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from missed_moment import config
+from missed_moment import config, sync
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.inspect import inspect_clip
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ClipError
 from missed_moment.export import sums
 from missed_moment.export.directory import Directory, opened
+
+ENOUGH_CLAPS = 3
+"""One may be something else that moved."""
+IN_SYNC_MS = 20
+"""Nobody notices less; a camera sees a clap no more exactly than that."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,33 @@ def checkup(paths: Iterable[Path], settings: Path, store: Path) -> list[Finding]
     """Look at `paths`, or, where there are none, at the settings and the whole store."""
     findings = [finding for path in paths for finding in _path(path)]
     return findings or [*_settings(settings), *_store(store)]
+
+
+def sync_checkup(paths: Iterable[Path], settings: Path, store: Path) -> list[Finding]:
+    """Measure how far sound and picture of clips are apart; of the newest in the store, where no `paths` are named."""
+    clips = list(paths) or [moment.clip for moment in Catalogue(store, LocalDisk()).moments()[-1:]]
+    offset_ms = config.load(settings).settings.sound.offset_ms
+    return [_sync(clip, offset_ms) for clip in clips] or [Finding(False, f"{store}: no moments")]
+
+
+def _sync(path: Path, offset_ms: float) -> Finding:
+    try:
+        offsets = [offset_s * 1000 for offset_s in sync.measure(path)]
+    except ClipError as error:
+        return Finding(False, str(error))
+    if len(offsets) < ENOUGH_CLAPS:
+        return Finding(
+            False,
+            f"{path}: {len(offsets)} claps are both seen and heard, and {ENOUGH_CLAPS} are needed: clap near the "
+            "camera, a second apart, in front of something that does not move",
+        )
+    late_ms = statistics.median(offsets)
+    spread_ms = max(offsets) - min(offsets)
+    return Finding(
+        abs(late_ms) <= IN_SYNC_MS,
+        f"{path}: heard {late_ms:+.0f} ms after it is seen ({len(offsets)} claps, {spread_ms:.0f} ms apart); "
+        f"0 would be [sound] offset_ms = {offset_ms - late_ms:.0f}",
+    )
 
 
 def _path(path: Path) -> Iterator[Finding]:
@@ -56,7 +89,9 @@ def _clip(path: Path) -> Finding:
         seen = inspect_clip(path)
     except ClipError as error:
         return Finding(False, str(error))
-    return Finding(True, f"{path}: {seen.duration_s:.1f} s, {seen.pictures} pictures, {seen.width}x{seen.height}")
+    sound = "no sound" if seen.sound_s is None else f"{seen.sound_s:.1f} s of sound"
+    pictures = f"{seen.pictures} pictures, {seen.width}x{seen.height}"
+    return Finding(True, f"{path}: {seen.duration_s:.1f} s, {pictures}, {sound}")
 
 
 def _copies(path: Path) -> Iterator[Finding]:

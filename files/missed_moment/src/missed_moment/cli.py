@@ -187,14 +187,16 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
 @click.argument("paths", nargs=-1, type=click.Path(path_type=Path, exists=True))
 @_config
 @_store
-def check(paths: tuple[Path, ...], config: Path, store: Path) -> None:
+@click.option("--sync", is_flag=True, help="Measure how far sound and picture of clips (or the newest) are apart.")
+def check(paths: tuple[Path, ...], config: Path, store: Path, sync: bool) -> None:
     """Check PATHS: clips are decoded from beginning to end, directories by their SHA256SUMS.
 
-    Without PATHS: the settings, and every moment in the store.
+    Without PATHS: the settings, and every moment in the store. To set a microphone's `offset_ms`: clap five times in
+    front of the camera, press, and `check --sync`.
     """
-    from missed_moment.checkup import checkup
+    from missed_moment.checkup import checkup, sync_checkup
 
-    findings = checkup(paths, config, store)
+    findings = (sync_checkup if sync else checkup)(paths, config, store)
     for finding in findings:
         click.echo(str(finding))
     bad = sum(not finding.good for finding in findings)

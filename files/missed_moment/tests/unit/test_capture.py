@@ -15,8 +15,8 @@ from missed_moment import clock
 from missed_moment.capture import choice, webcam
 from missed_moment.capture.encoder import SoftwareEncoder
 from missed_moment.capture.meter import FrameMeter
-from missed_moment.capture.painting import WHITE, burn_number, draw_text, read_number
-from missed_moment.capture.synthetic import FLASH_FRAMES, SyntheticCamera, paint
+from missed_moment.capture.painting import GREY, WHITE, burn_number, draw_text, read_number
+from missed_moment.capture.synthetic import FLASH_S, SyntheticCamera, paint
 from missed_moment.capture.webcam import WebcamCamera
 from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
@@ -52,14 +52,15 @@ def test_text_stays_inside_the_picture(text: str, top: int, left: int) -> None:
 
 
 @pytest.mark.parametrize("start", [0, 123_456_789])
-def test_two_pictures_at_each_whole_second_are_white(start: int) -> None:
+def test_a_flash_lights_each_whole_second(start: int) -> None:
     luma = np.zeros((144, 256), dtype=np.uint8)
-    white = []
+    light = 0.0
     for number in range(90):
         paint(luma, number, start + round(number * NS / 30), 30)
         assert read_number(luma) == number
-        white.append(bool((luma[10:] == WHITE).all()))
-    assert sum(white) == 3 * FLASH_FRAMES
+        if (luma[10:] == luma[10, 0]).all():
+            light += (int(luma[10, 0]) - GREY) / (WHITE - GREY) / 30
+    assert light == pytest.approx(3 * FLASH_S, abs=0.002)
 
 
 def collect(camera: SyntheticCamera | WebcamCamera, count: int) -> tuple[VideoFormat, list[VideoPacket]]:

@@ -14,15 +14,18 @@ from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
 from missed_moment.packets import VideoFormat
 
-FLASH_FRAMES = 2
-"""Pictures that are all white at every whole second of CLOCK_MONOTONIC."""
+FLASH_S = 0.1
+"""How long a flash is, from each whole second of CLOCK_MONOTONIC on."""
 
 
 def paint(luma: Luma, number: int, pts_ns: int, fps: float) -> None:
-    """Paint the picture that is captured at `pts_ns`: clock, dial, frame number, or the flash."""
-    flash = pts_ns % NS < FLASH_FRAMES * NS / fps
-    luma[:] = WHITE if flash else GREY
-    if not flash:
+    """Paint the picture whose exposure begins at `pts_ns` and lasts until the next: clock, dial, number, or the flash.
+
+    As in a real camera, a picture that a flash falls into the middle of gets a part of its light.
+    """
+    lit = _share_lit(pts_ns / NS % 1, 1 / fps)
+    luma[:] = round(GREY + (WHITE - GREY) * lit)
+    if not lit:
         height, width = luma.shape
         now = datetime.now().astimezone()
         digits = height // 8
@@ -30,6 +33,13 @@ def paint(luma: Luma, number: int, pts_ns: int, fps: float) -> None:
         draw_text(luma, str(number), height // 2, width // 12, digits)
         draw_dial(luma, pts_ns / NS % 1, (height * 2 // 3, width * 3 // 4), height // 4)
     burn_number(luma, number)
+
+
+def _share_lit(begin_s: float, length_s: float) -> float:
+    """Return which part of an exposure a flash lights; it begins so long after a whole second."""
+    end_s = begin_s + length_s
+    lit_s = max(0.0, min(end_s, FLASH_S) - begin_s) + max(0.0, min(end_s, 1 + FLASH_S) - 1)
+    return lit_s / length_s
 
 
 class SyntheticCamera:

@@ -12,7 +12,8 @@ FRAME = 1024
 """Samples in one frame."""
 PRIMING = FRAME
 """Samples that come out before the first that went in: a frame can only be decoded with the one before it."""
-BIT_RATE = 96_000
+BIT_RATE = 128_000
+"""Bits a second. The encoder's fast way to choose quantisers is no worse there than the other, and half the work."""
 
 
 class AacEncoder:
@@ -26,7 +27,6 @@ class AacEncoder:
         context.format = "fltp"
         context.bit_rate = BIT_RATE
         context.time_base = Fraction(1, SAMPLE_RATE)
-        # Half the work of the default, and at this rate nobody hears it.
         context.options = {"aac_coder": "fast"}
         context.open()
         self._context = context

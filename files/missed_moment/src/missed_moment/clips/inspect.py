@@ -14,11 +14,12 @@ from missed_moment.h264 import PPS, SPS
 
 @dataclass(frozen=True)
 class Inspection:
-    """What a clip holds; `times_s` are those of its pictures, from 0."""
+    """What a clip holds; `times_s` are those of its pictures, from 0. `sound_s` is None where it has no sound."""
 
     times_s: tuple[float, ...]
     width: int
     height: int
+    sound_s: float | None = None
 
     @property
     def pictures(self) -> int:
@@ -32,7 +33,7 @@ class Inspection:
 
 
 def inspect_clip(path: Path, look: Callable[[av.VideoFrame], None] = lambda _: None) -> Inspection:
-    """Decode every picture of a clip, from `avcC` alone; `look` is shown each.
+    """Decode every picture of a clip, from `avcC` alone, and its sound; `look` is shown each picture.
 
     Parameter sets inside the stream are taken out before decoding, so that a clip which only decodes with
     them does not pass. Raises ClipError where anything is missing, damaged or out of order.
@@ -52,13 +53,29 @@ def inspect_clip(path: Path, look: Callable[[av.VideoFrame], None] = lambda _: N
                     times.append(frame.time or 0.0)
                     look(frame)
             width, height = decoder.width, decoder.height
+        sound_s = _sound(path)
     except (FFmpegError, IndexError, OSError) as error:
         raise ClipError(f"{path} cannot be decoded from beginning to end ({error})") from error
     if not times or len(times) != expected:
         raise ClipError(f"{path} announces {expected} pictures, but {len(times)} of them can be decoded")
     if any(after <= before for before, after in itertools.pairwise(times)):
         raise ClipError(f"{path} has pictures that are out of order")
-    return Inspection(tuple(times), width, height)
+    return Inspection(tuple(times), width, height, sound_s)
+
+
+def _sound(path: Path) -> float | None:
+    """Decode the sound of a clip and return how long it is; None where there is none."""
+    with av.open(str(path)) as container:
+        if not container.streams.audio:
+            return None
+        container.streams.audio[0].codec_context.options = {"err_detect": "explode"}
+        length, end_s = 0, 0.0
+        for frame in container.decode(audio=0):
+            if abs((frame.time or 0.0) - end_s) > 1 / frame.sample_rate:
+                raise ClipError(f"{path} has a hole in its sound, {end_s:.3f} s from its beginning")
+            length += frame.samples
+            end_s = length / frame.sample_rate
+        return end_s
 
 
 def _without_parameter_sets(sample: bytes) -> bytes:

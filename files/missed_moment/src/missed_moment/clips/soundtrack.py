@@ -81,7 +81,7 @@ class _Run:
         self.cursor = end
         step = (end - begin) / count
         # Each sample is read with one neighbour before it and two after it.
-        first, last = max(self.begin, self.blocks[0].first_sample) + 1, self.end - 2
+        first, last = max(self.begin, self.blocks[0].first_sample) + 1, self.end - 3
         skip = max(0, min(count, int(np.ceil((first - begin) / step))))
         stop = max(skip, min(count, int(np.ceil((last - begin) / step))))
         positions: Floats = begin + step * np.arange(skip, stop, dtype=np.float64)

@@ -36,7 +36,10 @@ class Source(Protocol):
 
 
 class Keeper:
-    """Runs one source in a thread of its own, which is the only one that starts and stops it."""
+    """Runs one source in a thread of its own, which is the only one that starts and stops it.
+
+    `delivers` tells whether packets come.
+    """
 
     def __init__(
         self,
@@ -60,6 +63,7 @@ class Keeper:
         self._wanted.set()
         self._disturb = threading.Event()  # something changed: stop, or the switch
         self._stopped = False
+        self.delivers = False
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
     def start(self) -> None:
@@ -73,11 +77,6 @@ class Keeper:
         else:
             self._wanted.clear()
         self._disturb.set()
-
-    @property
-    def delivers(self) -> bool:
-        """Whether packets come."""
-        return self.wanted and self._source.last_arrival_ns is not None
 
     @property
     def wanted(self) -> bool:
@@ -108,6 +107,7 @@ class Keeper:
                 self._alive()
             else:
                 self._watch()
+                self.delivers = False
                 self._source.stop()
             if not self._wanted.is_set():
                 self._report(None)  # what is switched off is not broken
@@ -124,8 +124,10 @@ class Keeper:
             last_ns = self._source.last_arrival_ns
             silent_ns = clock.monotonic_ns() - (last_ns or started_ns)
             if silent_ns > (SILENCE_NS if last_ns else START_NS):
+                self.delivers = False
                 self._report(self._source.silent)
                 return
             if last_ns:
+                self.delivers = True
                 self._report(None)
                 self._alive()
