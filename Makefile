@@ -9,11 +9,11 @@ help: ## show what there is
 demo: .venv/run ## try it without hardware: a synthetic camera, the terminal as LED and button
 	@PYTHONPATH=$(PROJECT)/src .venv/run/bin/python -m missed_moment demo
 
-test: .venv/tools ## lint, types, unit tests, real picamera2, a real browser, the roles
+test: .venv/tools ## lint, types, unit tests, real picamera2, a real browser, the roles, a virtual device
 	@$(NOX)
 
-prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks, a virtual device
-	@$(NOX) --session prove machine "unit(pyav='14.2')" "trixie(libraries='newest')"
+prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks, the rest of the matrix
+	@$(NOX) --session prove "unit(pyav='14.2')" "trixie(libraries='newest')"
 
 machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh
 	@$(NOX) --session playground

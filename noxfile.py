@@ -25,12 +25,14 @@ nox.options.sessions = [
     "picamera2",
     "browser",
     "roles",
+    "machine",
 ]
 
 PROJECT = Path("files/missed_moment")
 REQUIREMENTS = PROJECT / "requirements"
 NEWEST, DEVICE = "newest", "14.2"
 SOURCE = {"PYTHONPATH": str((PROJECT / "src").absolute())}
+SOURCE_AND_RIG = {"PYTHONPATH": f"{SOURCE['PYTHONPATH']}:{(PROJECT / 'tests').absolute()}"}
 UNIT_TESTS = ("-m", "pytest", "--numprocesses", "4", "--quiet")
 
 
@@ -46,7 +48,13 @@ def lint(session: nox.Session) -> None:
     install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("mypy", "--strict", "molecule", env={"MYPYPATH": "molecule"})
+    session.run(
+        "mypy",
+        "--strict",
+        "--follow-imports=silent",
+        "molecule",
+        env={"MYPYPATH": f"molecule:{PROJECT / 'src'}:{PROJECT / 'tests'}"},
+    )
     session.run("python", "tools/settings_reference.py", "--check", env=SOURCE)
     session.chdir(PROJECT)
     session.run("mypy")
@@ -110,11 +118,12 @@ def picamera2(session: nox.Session) -> None:
 
 @nox.session
 def roles(session: nox.Session) -> None:
-    """The roles on a root that nothing runs in, and (check, converge, again, verify) on one that systemd has booted."""
+    """The roles on a root that nothing runs in, where it was not proven yet; and on one that systemd has booted."""
     if reason := nspawn.missing():
         session.skip(reason)
     install(session, "ansible")
-    session.run("python", "molecule/roles_in_chroot.py")
+    with session.chdir("molecule"):
+        session.run("python", "-m", "machines.disk")
     session.run("molecule", "test", "--all", "--no-command-borders")
 
 
@@ -123,10 +132,12 @@ def machine(session: nox.Session) -> None:
     """Stories of a virtual device: what the roles make of a disk, booted, with a button, a camera and USB ports."""
     if reason := virtual_device.missing():
         session.skip(reason)
-    install(session, "run", "ansible")
+    install(session, "test", "ansible")
     session.chdir("molecule")
+    # Two devices at a time, each with one processor: most of what they do waits for one.
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900", "--durations=0", "--durations-min=5")
-    session.run("python", *options, *(session.posargs or ("machines", "stories")), env=SOURCE)
+    options += ("--numprocesses", "2", "--dist", "worksteal")
+    session.run("python", *options, *(session.posargs or ("machines", "stories")), env=SOURCE_AND_RIG)
 
 
 @nox.session

@@ -5,6 +5,7 @@ from machines.debian_root import DebianRoot
 _ROLE_PACKAGES = (
     "dosfstools",
     "exfatprogs",
+    "python3-alsaaudio",
     "python3-av",
     "python3-click",
     "python3-gpiozero",

@@ -1,23 +1,30 @@
-"""The disk of a virtual device: Debian, the board's files and what the playbook makes of it, ready to boot."""
+"""The disk of a virtual device: what the playbook makes of Debian, and the board's files; ready to boot.
+
+In molecule/, as root, with requirements/ansible.txt installed: `python -m machines.disk` has it built.
+"""
 
 import fcntl
 import hashlib
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from machines import host
-from machines.chroot import Chroot
+from machines import chroot, host
+from machines.chroot import Chroot, CommandFailed
 from machines.debian_root import PROJECT
 from machines.device_root import DEVICE
+from machines.provisioning import Broken, provision
 from machines.workshop import BOARD, PRODUCTS, workshop
 
 _REPOSITORY = Path(__file__).parents[2]
 _PLAYED = (
     _REPOSITORY / "site.yml",
+    _REPOSITORY / "molecule" / "oracle.py",
+    _REPOSITORY / "molecule" / "machines" / "provisioning.py",
     _REPOSITORY / "roles",
     PROJECT / "src",
     PROJECT / "pyproject.toml",
@@ -52,8 +59,8 @@ class Disk:
 def device_disk() -> Disk:
     """Return the device's disk as the repository is now, building it first if need be.
 
-    That takes a minute or two, more where roots are to be built. Disks of before are removed: nobody else may
-    have a machine running from them. Raises CommandFailed where the playbook fails.
+    That takes a minute or two, more where roots are to be built; whatever is built is proven. Disks of before are
+    removed: nobody else may have a machine running from them. Raises as `provision` does.
     """
     root = DEVICE.build()
     disk = Disk(root.parent / f"disk-{_fingerprint()}")
@@ -73,12 +80,13 @@ def _build(root: Path, disk: Disk) -> None:
     with tempfile.TemporaryDirectory(prefix="disk-", dir=root.parent) as scratch:
         tree, made, raw = Path(scratch) / "tree", Disk(Path(scratch) / "made"), Path(scratch) / "disk.raw"
         made.place.mkdir()
-        for layer in (root, workshop(kernel).build() / PRODUCTS, BOARD / "files"):
-            subprocess.run(["cp", "-a", "--no-target-directory", layer, tree], check=True)
+        subprocess.run(["cp", "-a", "--no-target-directory", root, tree], check=True)
         device = Chroot(tree)
-        device.run("depmod", kernel)
         device.run("groupadd", "--system", "gpio")
-        device.play()
+        provision(device)
+        for layer in (workshop(kernel).build() / PRODUCTS, BOARD / "files"):
+            subprocess.run(["cp", "-a", "--no-target-directory", layer, tree], check=True)
+        device.run("depmod", kernel)
         device.run("mkinitramfs", "-o", "/boot/initrd", kernel)
         (tree / "boot" / "initrd").rename(made.initrd)
         (tree / "boot" / f"vmlinuz-{kernel}").rename(made.kernel)
@@ -104,3 +112,22 @@ def _inputs() -> Iterator[Path]:
     for source in (*_PLAYED, BOARD, Path(__file__), PROJECT / "requirements" / "board.txt"):
         files = sorted(source.rglob("*")) if source.is_dir() else [source]
         yield from (file for file in files if file.is_file() and "__pycache__" not in file.parts)
+
+
+def missing() -> str | None:
+    """Say why no disk can be built here; None where it can."""
+    return DEVICE.missing() or chroot.missing()
+
+
+def main() -> None:
+    """Have the disk built. Exits where that fails, or this machine cannot."""
+    if why := missing():
+        sys.exit(f"no disk is built: {why}")
+    try:
+        print(f"{device_disk().place}: made of what is here now, and proven")
+    except (Broken, CommandFailed) as failure:
+        sys.exit(str(failure))
+
+
+if __name__ == "__main__":
+    main()

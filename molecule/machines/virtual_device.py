@@ -26,6 +26,7 @@ _SHUTDOWN_LIMIT_S = 120.0
 _LOOK_AGAIN_S = 0.5
 _TAIL_LINES = 40
 _PULL = "/run/virtual-board/pins/sim_gpio17/pull"
+_CLAP = "/usr/local/lib/virtual-board/clap"
 _CAMERA = "/sys/bus/platform/drivers/vivid"
 # Seconds and 0 or 1, for each change of the LED since `since`.
 _EDGES = "/gpio_value:/ { at = $(NF - 4) + 0; if ($NF != last && at >= since) print at, $NF; last = $NF }"
@@ -141,6 +142,13 @@ class VirtualDevice:
     def plug_camera(self) -> None:
         """Plug the webcam in again."""
         self.run("sh", "-c", f"echo vivid.0 >{_CAMERA}/bind")
+
+    def clap(self, seconds: int) -> float:
+        """Clap in front of camera and microphone, once a second, for so long; returns when that begins."""
+        # With the Python that the recorder runs on.
+        script = 'exec "$(dirname "$(readlink /usr/local/bin/missed-moment)")/python" "$@"'
+        self.run("systemd-run", "--quiet", "--collect", "sh", "-c", script, "sh", _CLAP, str(seconds))
+        return self.now()
 
     def plug(self, stick: Path, slow_bytes_per_s: int | None = None) -> Port:
         """Plug in the stick whose image is `stick`, one that is slow if so wished. Returns where it is."""

@@ -4,6 +4,7 @@ Beside a plain sequential write and sync of the same bytes, and beside picamera2
 PyavOutput, fed the same packets. Each round runs all of them; ratios are taken round by round.
 """
 
+import importlib
 import os
 import shutil
 import statistics
@@ -86,17 +87,24 @@ def picamera2(packets: list[VideoPacket], more: list[VideoPacket], directory: Pa
     return time.perf_counter() - before, film_s
 
 
-def _peer() -> tuple[Any, Any]:
-    """Import picamera2's outputs without its camera half, which needs libcamera: they do not use it."""
-    if "picamera2" not in sys.modules:
-        from importlib.metadata import files  # noqa: PLC0415
+def import_peer() -> Path:
+    """Make picamera2's parts importable without its camera half, which needs libcamera; returns where it is."""
+    from importlib.metadata import files  # noqa: PLC0415
 
-        marker = next(path for path in files("picamera2") or [] if path.name == "circularoutput2.py")
-        outputs = Path(str(marker.locate())).parent
-        for name, path in (("picamera2", outputs.parent), ("picamera2.outputs", outputs)):
+    marker = next(path for path in files("picamera2") or [] if path.name == "circularoutput2.py")
+    root = Path(str(marker.locate())).parents[1]
+    for name, path in (("picamera2", root), ("picamera2.outputs", root / "outputs")):
+        if name not in sys.modules:
             module = types.ModuleType(name)
             module.__path__ = [str(path)]
             sys.modules[name] = module
+    outputs = sys.modules["picamera2.outputs"]
+    outputs.Output = importlib.import_module("picamera2.outputs.output").Output  # type: ignore[attr-defined]
+    return root
+
+
+def _peer() -> tuple[Any, Any]:
+    import_peer()
     from picamera2.outputs import circularoutput2, pyavoutput  # noqa: PLC0415
 
     pyavoutput.av, pyavoutput.Fraction = av, Fraction

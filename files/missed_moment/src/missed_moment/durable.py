@@ -5,9 +5,11 @@ one in its place. It promises no more than the calls it is named after: `sync` r
 acknowledged file data and size; a name is durable only after `sync_directory` of the directory that holds it.
 """
 
+import fcntl
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -176,6 +178,17 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
         file.close()
     disk.rename(part, path)
     disk.sync_directory(path.parent)
+
+
+@contextmanager
+def alone_in(directory: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same out of a directory, for the length of a block."""
+    descriptor = os.open(directory, _DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def move_directory(disk: Disk, source: Path, target: Path) -> None:

@@ -1,6 +1,7 @@
 """What is in the store: numbers that are never given twice, records that may be broken, deletions that are whole."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,28 @@ def test_a_store_that_cannot_be_made_is_one_clear_error(tmp_path: Path) -> None:
 def test_clips_are_not_for_everyone(store: Path) -> None:
     for path in [store, *store.rglob("*")]:
         assert path.stat().st_mode & 0o007 == 0, path
+
+
+def test_two_sticks_may_be_noted_at_once(store: Path) -> None:
+    renaming, go_on = threading.Event(), threading.Event()
+
+    def hesitate(call: str, _: tuple[object, ...]) -> None:
+        if call == "rename":
+            renaming.set()
+            assert go_on.wait(10)
+
+    [moment, *_] = catalogue(store).moments()
+    slow = threading.Thread(target=Catalogue(store, HookedDisk(hesitate)).mark_exported, args=(moment, "a" * 64))
+    quick = threading.Thread(target=catalogue(store).mark_exported, args=(moment, "b" * 64))
+    slow.start()
+    assert renaming.wait(10)
+    quick.start()
+    quick.join(0.2)
+    assert quick.is_alive()
+    go_on.set()
+    slow.join()
+    quick.join()
+    [noted, *_] = catalogue(store).moments()
+    assert noted.exported is not None
+    assert noted.exported.sha256 == "b" * 64
+    assert not list(moment.path.glob("*.part"))

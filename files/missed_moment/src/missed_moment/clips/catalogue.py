@@ -8,7 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from missed_moment.clips import names
-from missed_moment.durable import Disk, move_directory, replace_file
+from missed_moment.durable import Disk, alone_in, move_directory, replace_file
 from missed_moment.errors import ClipError, StoreError
 
 log = logging.getLogger(__name__)
@@ -182,9 +182,10 @@ class Catalogue:
         self.disk.remove(grave)
 
     def mark_exported(self, moment: Moment, sha256: str) -> None:
-        """Note durably that a verified copy of `moment` is elsewhere."""
+        """Note durably that a verified copy of `moment` is elsewhere. There may be several sticks at a time."""
         record = ExportRecord(sha256=sha256, size=moment.size, at=datetime.now(UTC))
-        replace_file(self.disk, moment.path / names.EXPORTED, record.model_dump_json(indent=1).encode())
+        with alone_in(moment.path):
+            replace_file(self.disk, moment.path / names.EXPORTED, record.model_dump_json(indent=1).encode())
 
     def write_info(self, incoming: Path, info: MomentInfo) -> None:
         """Write `moment.json`, durably."""

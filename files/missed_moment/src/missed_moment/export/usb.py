@@ -14,6 +14,8 @@ from missed_moment.export.mounts import numbers_in_use
 _SECTOR = 512  # what sysfs counts in, whatever the device's own sectors are
 _DISKS_S = 30.0
 """Disks that spin, and readers with several slots, take a while until they say what they hold."""
+_SETTLE_S = 5.0
+"""What has a medium may take so long until udev knows all that is on it."""
 
 
 class UsbDevice:
@@ -34,19 +36,22 @@ class UsbDevice:
         """What it is, as udev writes it (ID_USB_INTERFACES). Raises StickError where it has gone."""
         return str(self._device().properties.get("ID_USB_INTERFACES", ""))
 
-    def volume(self, accepted: Collection[str], timeout_s: float = _DISKS_S) -> Volume:
+    def volume(self, accepted: Collection[str]) -> Volume:
         """Wait until a volume can be chosen from the device's disks (see `choose`, whose errors these are)."""
-        deadline = time.monotonic() + timeout_s
+        began = time.monotonic()
         monitor = pyudev.Monitor.from_netlink(self._context)
         monitor.filter_by("block")
         monitor.start()  # before looking, or what comes in between would be missed
         while True:
+            volumes = list(self._volumes())
             try:
-                return choose(self._volumes(), accepted)
+                return choose(volumes, accepted)
             except StickError:
-                left_s = deadline - time.monotonic()
-                if left_s <= 0 or monitor.poll(left_s) is None:
+                limit_s = _SETTLE_S if any(volume.size for volume in volumes) else _DISKS_S
+                left_s = began + limit_s - time.monotonic()
+                if left_s <= 0:
                     raise
+                monitor.poll(left_s)
 
     def switch_off(self) -> None:
         """Take away the device's configuration, as for one that is not trusted, and let its port sleep.

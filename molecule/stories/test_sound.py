@@ -1,0 +1,37 @@
+"""Somebody claps in front of the camera: in the clip on the stick, it is heard when it is seen."""
+
+import statistics
+import tempfile
+from pathlib import Path
+
+from machines.sticks import Stick
+from machines.virtual_device import VirtualDevice
+from missed_moment import sync
+from sound_rig import chirps
+from stories.filling import plug_until_solid
+
+PICTURE_MS = 100
+"""How long the device's camera takes for a picture: a clap is seen in the next one, half of that later on average."""
+TOLERANCE_MS = 20
+CLAPS, AFTER_S = 17, 3
+"""How often is clapped, the last of it after the press."""
+
+
+def test_sound_is_in_sync(device: VirtualDevice) -> None:
+    """From the microphone and the camera through button, disk and stick, measured from the file."""
+    assert device.status()["sound"] == "on"
+    before = len(device.moments())
+    clapping = device.clap(CLAPS)
+    device.wait_until(lambda: device.now() > clapping + CLAPS - AFTER_S, 60, "there was some clapping")
+    device.press()
+    device.wait_until(lambda: len(device.moments()) == before + 1, 90, "the moment is finished")
+
+    stick = Stick(device.place / "stick", "vfat")
+    device.pull(plug_until_solid(device, stick))
+    with tempfile.TemporaryDirectory() as scratch:
+        stick.copy_out(Path(scratch))
+        newest = max(Path(scratch).rglob("*.mp4"))
+        early_ms = [-1000 * offset for offset in sync.measure(newest, chirps)]
+    assert len(early_ms) >= 9, early_ms
+    assert abs(statistics.mean(early_ms) - PICTURE_MS / 2) <= TOLERANCE_MS, early_ms
+    assert max(abs(each - PICTURE_MS / 2) for each in early_ms) <= PICTURE_MS / 2 + 2 * TOLERANCE_MS, early_ms
