@@ -13,7 +13,7 @@ test: .venv/tools ## lint, types, unit tests, real picamera2, a real browser, th
 	@$(NOX)
 
 prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks, the rest of the matrix
-	@$(NOX) --session prove "unit(pyav='14.2')" "trixie(libraries='newest')"
+	@$(NOX) --session prove players "unit(pyav='14.2')" "trixie(libraries='newest')"
 
 machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh
 	@$(NOX) --session playground

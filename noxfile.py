@@ -12,7 +12,7 @@ import nox
 
 sys.path.insert(0, str(Path(__file__).parent / "molecule"))
 
-from machines import debian_root, nspawn, picamera2_rung, virtual_device
+from machines import debian_root, nspawn, picamera2_rung, players, virtual_device
 
 nox.needs_version = ">=2025.5.1"
 nox.options.reuse_venv = "yes"
@@ -134,10 +134,18 @@ def machine(session: nox.Session) -> None:
         session.skip(reason)
     install(session, "test", "ansible")
     session.chdir("molecule")
-    # Two devices at a time, each with one processor: most of what they do waits for one.
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900", "--durations=0", "--durations-min=5")
-    options += ("--numprocesses", "2", "--dist", "worksteal")
     session.run("python", *options, *(session.posargs or ("machines", "stories")), env=SOURCE_AND_RIG)
+
+
+@nox.session(name="players")
+def players_(session: nox.Session) -> None:
+    """FFmpeg's player and GStreamer's find nothing to complain of."""
+    if reason := players.PLAYERS.missing():
+        session.skip(reason)
+    install(session, "test")
+    session.chdir("molecule")
+    session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "-v", "players", env=SOURCE)
 
 
 @nox.session

@@ -90,6 +90,8 @@ def _build(root: Path, disk: Disk) -> None:
         device.run("mkinitramfs", "-o", "/boot/initrd", kernel)
         (tree / "boot" / "initrd").rename(made.initrd)
         (tree / "boot" / f"vmlinuz-{kernel}").rename(made.kernel)
+        for stamp in (tree / "etc/.updated", tree / "var/.updated"):
+            stamp.touch()  # or the first start would rebuild what is fresh
         for scrap in (tree / "var/cache/apt", tree / "var/lib/apt/lists"):
             shutil.rmtree(scrap)
         subprocess.run(["truncate", "-s", _SIZE, raw], check=True)

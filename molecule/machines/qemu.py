@@ -12,7 +12,7 @@ _BOARD = (
     "-accel", "tcg,thread=multi,tb-size=1024",
     "-machine", "q35",
     "-cpu", "Nehalem",
-    "-smp", "1",
+    "-smp", "2",
     "-m", "1024",
     "-nodefaults",
     "-display", "none",

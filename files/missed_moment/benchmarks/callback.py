@@ -35,7 +35,7 @@ def _press(disk: SlowDisk, stopped: bool = False) -> dict[str, Any]:
     )
     player = Player(prefilled_s=BEFORE_S + 2)
     store = disk.mount / "store"
-    recorder = Recorder(Loaded(settings), player, store, LocalDisk(), Board(), lambda _: None)
+    recorder = Recorder(Loaded(settings), player, None, store, LocalDisk(), Board(), lambda _: None)
     recorder.start()
     waited = threading.Event()
     while recorder.ring.state().seconds < BEFORE_S:

@@ -121,7 +121,8 @@ def test_what_could_not_be_copied_is_said_even_after_the_stick_is_out(
         return 0
 
     monkeypatch.setattr("missed_moment.export.directory.Directory.free", full)
-    stick.pull_at = "failed"
+    monkeypatch.setattr(exporter, "NOTICED_S", 0.01)
+    stick.pull_at, stick.hesitation_s = "failed", 0.2
     *_, switched_off, failed, gone = run(stick, catalogue)
     assert switched_off == "switched off"
     assert "failed moment-000001: the stick is full" in failed

@@ -98,14 +98,17 @@ def serve(
             log.warning("%s", error)
             return
         except ExportError as error:
-            log.error("%s", error)
-            tell(Stick.FAILED, str(error))
-            time.sleep(NOTICED_S)
-            unfinished = ""
+            trouble, left_over = str(error), ""
         else:
-            unfinished = report.trouble
-            log.info("%d copied, %d there already: safe to pull", len(report.copied), report.already_there)
-            tell(Stick.FAILED if unfinished else Stick.DONE, unfinished)
+            trouble = left_over = report.trouble
+            log.info("%d copied, %d there already", len(report.copied), report.already_there)
+        if trouble:
+            log.error("%s", trouble)
+            tell(Stick.FAILED, trouble)
+            time.sleep(NOTICED_S)
+        unfinished = left_over
+        if not trouble:
+            tell(Stick.DONE, "")
         _wait_for_a_signal()
     except KeyboardInterrupt:
         log.info("the stick was pulled")
