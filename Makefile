@@ -10,6 +10,13 @@ demo: .venv/run ## try it without hardware: a synthetic camera, the terminal as 
 	@PYTHONPATH=$(PROJECT)/src .venv/run/bin/python -m missed_moment demo
 
 test: .venv/tools ## lint, types, unit tests, real picamera2, a real browser, the roles, a virtual device
+	@$(MAKE) --jobs 2 --output-sync=line --keep-going --no-print-directory stories rest
+
+# A virtual device mostly waits for its one emulated processor: the rest goes on beside it.
+stories: .venv/tools
+	@$(NOX) --session machine
+
+rest: .venv/tools
 	@$(NOX)
 
 prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks, the rest of the matrix
@@ -30,4 +37,4 @@ lock: .venv/tools ## lock all requirements anew, with hashes
 .venv/%: $(PROJECT)/requirements/%.txt tools/venv.py
 	@$(PYTHON) tools/venv.py $@ $<
 
-.PHONY: help demo test prove machine bench format lock
+.PHONY: help demo test stories rest prove machine bench format lock

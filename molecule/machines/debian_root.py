@@ -231,6 +231,7 @@ PACKAGES = (
     "python3-av",
     "python3-click",
     "python3-gpiozero",
+    "python3-jinja2",
     "python3-numpy",
     "python3-pydantic",
     "python3-pyudev",

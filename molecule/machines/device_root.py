@@ -9,6 +9,7 @@ _ROLE_PACKAGES = (
     "python3-av",
     "python3-click",
     "python3-gpiozero",
+    "python3-jinja2",
     "python3-numpy",
     "python3-packaging",
     "python3-pydantic",

@@ -11,6 +11,7 @@ from machines.usb import Port
 from machines.virtual_device import VirtualDevice
 
 FOLDER = "missed-moment"
+BESIDE = ("SHA256SUMS", "health.txt", "index.html", "moments.jsonl")
 
 
 def keep_a_moment(device: VirtualDevice) -> None:
@@ -35,12 +36,14 @@ def kept_digests(device: VirtualDevice) -> set[str]:
 
 
 def digests_on(device: VirtualDevice, stick: Stick) -> set[str]:
-    """Return the SHA-256 of each clip on a stick, which is sound, and holds clips, their sums and nothing else."""
+    """Return the SHA-256 of each clip on a stick, which is sound, and holds clips, what belongs to them, nothing else."""
     assert stick.is_clean(), "the file system has to be repaired"  # noqa: S101 - stories end in here
     found, sums = _read(stick) if stick.filesystem == "vfat" else _seen_by(device, stick)
     listed = {f"{FOLDER}/{name.removeprefix('*')}": digest for digest, name in map(str.split, sums.splitlines())}
-    clips = {name: digest for name, digest in found.items() if name != f"{FOLDER}/SHA256SUMS"}
+    clips = {name: digest for name, digest in found.items() if name.endswith(".mp4")}
     assert clips == listed, (clips, listed)  # noqa: S101
+    pictures = {name.removesuffix(".mp4") + ".jpg" for name in clips}
+    assert found.keys() - clips.keys() - pictures == {f"{FOLDER}/{name}" for name in BESIDE}, found  # noqa: S101
     return set(clips.values())
 
 

@@ -10,10 +10,10 @@ from missed_moment import sync
 from sound_rig import chirps
 from stories.filling import plug_until_solid
 
-PICTURE_MS = 100
+PICTURE_MS = 200
 """How long the device's camera takes for a picture: a clap is seen in the next one, half of that later on average."""
-STAMPED_MS = 90
-"""It says when a picture was taken when nine tenths of that are over (Linux, vivid-kthread-cap.c: cap_frame_eof_offset)."""
+STAMPED_MS = 180
+"""It stamps a picture when nine tenths of that are over (Linux, vivid-kthread-cap.c: cap_frame_eof_offset)."""
 TOLERANCE_MS = 20
 CLAPS = 18
 PRESSES = 4

@@ -12,6 +12,7 @@ import statistics
 import sys
 import time
 import types
+from datetime import timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -56,7 +57,7 @@ def ours(packets: list[VideoPacket], blocks: list[PcmBlock], directory: Path) ->
     """Press, until it is reported kept; (seconds, CPU seconds of the whole save)."""
     catalogue = Catalogue(directory / f"store {len(blocks)}", LocalDisk())
     catalogue.prepare()
-    writer = MomentWriter(catalogue, Room(catalogue, "stop"), Board(), Label("bench"))
+    writer = MomentWriter(catalogue, Room(catalogue, "stop", timedelta(days=30)), Board(), Label("bench"))
     ring = Ring(BEFORE_S + 10, 2**30)
     for packet in packets:
         ring.push_video(packet)

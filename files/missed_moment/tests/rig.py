@@ -4,6 +4,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from missed_moment.clips.inspect import Inspection, inspect_clip
 from missed_moment.clips.room import Room
 from missed_moment.clips.writer import Label, MomentWriter, Order
 from missed_moment.clock import NS
-from missed_moment.config import Loaded, MomentSettings, Settings, SoundSettings, VideoSettings
+from missed_moment.config import Loaded, MomentSettings, Settings, SoundSettings, StickSettings, VideoSettings
 from missed_moment.durable import Disk, LocalDisk
 from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.ring import Ring
@@ -120,7 +121,7 @@ class StoppedDisk(HookedDisk):
 def writer_for(store: Path, disk: Disk | None = None) -> tuple[Catalogue, MomentWriter]:
     catalogue = Catalogue(store, disk or LocalDisk())
     catalogue.prepare()
-    return catalogue, MomentWriter(catalogue, Room(catalogue, "stop"), Board(), Label("test"))
+    return catalogue, MomentWriter(catalogue, Room(catalogue, "stop", timedelta(days=30)), Board(), Label("test"))
 
 
 def order_of(packets: list[VideoPacket], live: list[VideoPacket] = ()) -> Order:
@@ -150,11 +151,14 @@ def recording(
     show: Callable[[Any], None] = lambda _: None,
     microphone: Any = None,
     sound: SoundSettings | None = None,
+    stick: StickSettings | None = None,
     **moment: float,
 ) -> Iterator[Recorder]:
     """A recorder in a hurry: real time and a real encoder, but seconds where the device has minutes."""
     hurried = MomentSettings.model_construct(**{"before_s": 2, "after_s": 1, "limit_s": 6, **moment})
-    settings = Settings(video=SMALL_SETTINGS).model_copy(update={"moment": hurried, "sound": sound or SoundSettings()})
+    settings = Settings(video=SMALL_SETTINGS).model_copy(
+        update={"moment": hurried, "sound": sound or SoundSettings(), "stick": stick or StickSettings()}
+    )
     camera = camera or SyntheticCamera(settings.video)
     recorder = Recorder(Loaded(settings), camera, microphone, store, disk or LocalDisk(), Board(), show)
     recorder.start()

@@ -138,19 +138,21 @@ def clips(store: Path, as_json: bool) -> None:
 
 @cli.command("export", epilog=_EPILOG)
 @click.argument("directory", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@_config
 @_store
 @_socket
-def export_command(directory: Path, store: Path, socket: Path) -> None:
+def export_command(directory: Path, config: Path, store: Path, socket: Path) -> None:
     """Copy to DIRECTORY/missed-moment what it lacks, and verify each copy.
 
     A running recorder shows on its LED how far it is; none needs to run.
     """
     from missed_moment.clips.catalogue import Catalogue
+    from missed_moment.config import load
     from missed_moment.durable import LocalDisk
     from missed_moment.export.handover import FOLDER
     from missed_moment.services.exporter import export
 
-    report = export(Catalogue(store, LocalDisk()), directory, socket)
+    report = export(Catalogue(store, LocalDisk()), directory, socket, load(config).settings.device)
     click.echo(
         f"{len(report.copied)} copied and verified ({report.size / 1e6:.1f} MB), "
         f"{report.already_there} were there already: {directory / FOLDER}"
@@ -174,13 +176,14 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
     from missed_moment.durable import LocalDisk
     from missed_moment.export.filesystem import SUPPORTED
     from missed_moment.export.usb import UsbDevice  # libudev is not everywhere: it is part of Linux
-    from missed_moment.services.exporter import serve
+    from missed_moment.services.exporter import page, serve
     from missed_moment.services.teller import Teller
 
-    accepted = [name for name in load(config).settings.stick.filesystems if name in SUPPORTED]
+    settings = load(config).settings
+    accepted = [name for name in settings.stick.filesystems if name in SUPPORTED]
     usb = UsbDevice(device)
     with closing(Teller(socket, usb.name)) as teller:
-        serve(usb, Catalogue(store, LocalDisk()), accepted, teller.tell)
+        serve(usb, Catalogue(store, LocalDisk()), accepted, teller.tell, lambda: page(settings.device, socket))
 
 
 @cli.command(epilog=_EPILOG)

@@ -94,7 +94,9 @@ class StickSettings(_Table):
     filesystems: list[Literal["vfat", "exfat", "ntfs", "ext4"]] = Field(
         ["vfat", "exfat"], min_length=1, description="file systems that are accepted"
     )
-    delete_after_export: bool = Field(False, description="delete a moment once a verified copy is on a stick")
+    delete_after_export: bool = Field(
+        False, description="delete a moment soon after a verified copy is on a stick, whatever keep_exported_days says"
+    )
 
 
 class DeviceSettings(_Table):

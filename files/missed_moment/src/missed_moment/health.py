@@ -2,9 +2,16 @@
 
 import logging
 import threading
+from collections import deque
+from dataclasses import dataclass
 from enum import IntEnum
 
+from missed_moment import clock
+
 log = logging.getLogger(__name__)
+
+_HISTORY = 100
+"""How many faults are remembered."""
 
 
 class Fault(IntEnum):
@@ -19,11 +26,22 @@ class Fault(IntEnum):
     HOT = 8
 
 
+@dataclass(frozen=True)
+class Noted:
+    """A fault began, or was over; `at_ns` of CLOCK_MONOTONIC."""
+
+    at_ns: int
+    fault: Fault
+    message: str
+    over: bool
+
+
 class Health:
-    """The faults that stand, each with its message. Any thread may raise and clear them."""
+    """The faults that stand, each with its message, and what there was of late. Any thread may raise and clear them."""
 
     def __init__(self) -> None:
         self._faults: dict[Fault, str] = {}
+        self._history: deque[Noted] = deque(maxlen=_HISTORY)
         self._lock = threading.Lock()
 
     def report(self, fault: Fault, message: str) -> None:
@@ -31,6 +49,8 @@ class Health:
         with self._lock:
             known = self._faults.get(fault)
             self._faults[fault] = message
+            if known != message:
+                self._history.append(Noted(clock.monotonic_ns(), fault, message, over=False))
         if known != message:
             log.error("%s", message)
 
@@ -38,6 +58,8 @@ class Health:
         """A fault is over."""
         with self._lock:
             known = self._faults.pop(fault, None)
+            if known is not None:
+                self._history.append(Noted(clock.monotonic_ns(), fault, known, over=True))
         if known is not None:
             log.info("over: %s", known)
 
@@ -45,3 +67,8 @@ class Health:
         """All that is wrong, the lowest number first."""
         with self._lock:
             return dict(sorted(self._faults.items()))
+
+    def history(self) -> list[Noted]:
+        """What there was since the start, the oldest first; no more than the last hundred."""
+        with self._lock:
+            return list(self._history)

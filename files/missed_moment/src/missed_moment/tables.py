@@ -21,6 +21,10 @@ def status_table(status: Status) -> Table:
     table.add_row("frames", f"{status.frames.seen} seen, {status.frames.lost} lost")
     table.add_row("moments", f"{status.store.moments} stored, {status.store.not_exported} on no stick yet")
     table.add_row("room", f"{status.store.free_bytes / 1e9:.2f} GB free")
+    if status.stick != "none":
+        table.add_row("stick", f"{status.stick}, {status.copied:.0%}" if status.stick == "copying" else status.stick)
+    if status.temperature_c is not None:
+        table.add_row("temperature", f"{status.temperature_c:.0f} °C")
     for fault, message in status.faults.items():
         table.add_row(Text(fault, "red"), Text(message))  # "[video] ..." in a message is no markup
     table.add_row("versions", ", ".join(f"{name} {version}" for name, version in status.versions.items()))

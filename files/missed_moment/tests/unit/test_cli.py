@@ -67,6 +67,10 @@ def test_the_way_of_a_moment(recorder: subprocess.Popen[str], tmp_path: Path, so
         "stick",
         "faults",
         "versions",
+        "copied",
+        "history",
+        "temperature_c",
+        "throttled",
     }
     assert told["camera"] == "synthetic"
     assert told["faults"] == {}

@@ -38,6 +38,7 @@ class FolderStick:
     pull_at: str = "done"
     hesitation_s: float = 0
     events: list[str] = field(default_factory=list)
+    copied: list[float] = field(default_factory=list)
 
     def volume(self, accepted: Collection[str]) -> Volume:
         assert accepted == ACCEPTED
@@ -57,7 +58,10 @@ class FolderStick:
         finally:
             self._happens("unmounted")
 
-    def tell(self, stick: Stick, trouble: str) -> None:
+    def tell(self, stick: Stick, trouble: str = "", copied: float = 0.0) -> None:
+        self.copied.append(copied)
+        if copied:
+            return
         self._happens(" ".join(filter(None, [stick.value, trouble])))
 
     def _happens(self, event: str) -> None:
@@ -92,7 +96,7 @@ def stick(tmp_path: Path) -> FolderStick:
 
 
 def run(stick: FolderStick, catalogue: Catalogue) -> list[str]:
-    serve(stick, catalogue, ACCEPTED, stick.tell, stick.prepare)
+    serve(stick, catalogue, ACCEPTED, stick.tell, prepare=stick.prepare)
     return stick.events
 
 
@@ -104,6 +108,7 @@ def test_safe_to_pull_is_said_after_unmount_and_power_off(stick: FolderStick, ca
     assert run(stick, catalogue) == ["copying", "mounted", "unmounted", "switched off", "done", "none"]
     assert exported(catalogue) == 2
     assert len(list((stick.folder / FOLDER).glob("*.mp4"))) == 2
+    assert [*filter(None, stick.copied)] == pytest.approx([0.5, 1.0], abs=0.05)
 
 
 @pytest.mark.parametrize("moment", ["copying", "mounted", "unmounted", "switched"])

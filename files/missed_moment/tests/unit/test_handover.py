@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ExportError
-from missed_moment.export import directory, sums
+from missed_moment.export import directory, gallery, sums
 from missed_moment.export.directory import Directory, opened
 from missed_moment.export.handover import FOLDER, HandOver, Progress
 from rig import store_moment
@@ -40,13 +40,15 @@ def exported(catalogue: Catalogue) -> list[bool]:
     return [moment.exported is not None for moment in catalogue.moments()]
 
 
-ALL = ["SHA256SUMS", "moment-000001.mp4", "moment-000002.mp4", "moment-000003.mp4"]
+CLIPS = ["moment-000001.mp4", "moment-000002.mp4", "moment-000003.mp4"]
+BESIDE = ["SHA256SUMS", "health.txt", "index.html", "moments.jsonl"]
+ALL = sorted([*BESIDE, *CLIPS, *(clip.replace(".mp4", ".jpg") for clip in CLIPS)])
 
 
 def test_everything_is_copied_verified_and_marked(catalogue: Catalogue, stick: Path) -> None:
     progress: list[Progress] = []
-    report = HandOver(catalogue, stick, progress.append).run()
-    assert report.copied == ALL[1:]
+    report = HandOver(catalogue, stick, on_progress=progress.append).run()
+    assert report.copied == CLIPS
     assert on_stick(stick) == ALL
     assert exported(catalogue) == [True] * 3
     assert progress[-1].done == progress[-1].total == report.size
@@ -98,7 +100,7 @@ def test_power_lost_between_copy_and_mark_does_not_make_a_second_copy(catalogue:
     assert exported(catalogue) == [True] * 3
 
 
-@pytest.mark.parametrize("instant", range(12))
+@pytest.mark.parametrize("instant", range(24))
 def test_pulled_at_any_instant_the_next_time_completes_it(
     catalogue: Catalogue, stick: Path, instant: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,6 +124,7 @@ def test_pulled_at_any_instant_the_next_time_completes_it(
     HandOver(catalogue, stick).run()
     assert on_stick(stick) == ALL
     assert exported(catalogue) == [True] * 3
+    assert len(gallery.parse((stick / FOLDER / gallery.NOTES).read_bytes())) == 3
 
 
 def test_a_stick_that_gives_back_something_else_is_not_believed(
@@ -161,7 +164,7 @@ def test_reading_back_does_not_come_from_the_cache(tmp_path: Path, monkeypatch: 
 def test_a_full_stick_takes_what_fits_oldest_first(
     catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    room = 1024 * 1024 + 100 + sum(moment.size for moment in catalogue.moments()[:2])
+    room = 4 * 1024 * 1024 + 100 + sum(moment.size for moment in catalogue.moments()[:2])
 
     def free(self: Directory) -> int:
         return room - sum(path.stat().st_size for path in self.path.glob("*.mp4"))
@@ -178,7 +181,7 @@ def test_a_moment_deleted_meanwhile_does_not_stop_the_others(catalogue: Catalogu
         if progress.name == "moment-000001.mp4":
             catalogue.remove(catalogue.moments()[1])
 
-    report = HandOver(catalogue, stick, delete).run()
+    report = HandOver(catalogue, stick, on_progress=delete).run()
     assert report.copied == ["moment-000001.mp4", "moment-000003.mp4"]
     assert len(report.failed) == 1
 

@@ -59,7 +59,7 @@ def test_a_fault_blinks_its_own_number(fault: Fault) -> None:
 
 
 def test_standing_signals_can_be_told_apart_on_a_plain_led() -> None:
-    standing = [language.OFF, language.FILLING, language.RECORDING, language.SAVING, language.COPYING]
+    standing = [language.OFF, language.FILLING, language.RECORDING, language.SAVING, language.copying(0.0)]
     standing += language.FAULTS.values()
     plain = [tuple((level >= 0.5, round(seconds, 2)) for level, seconds in signal.steps) for signal in standing]
     assert len(set(plain)) == len(plain)
@@ -162,3 +162,10 @@ def test_a_computer_without_a_header_is_one_clear_error() -> None:
 def test_pins_that_cannot_be_had_are_one_clear_error(factory: MockFactory) -> None:
     with pytest.raises(PanelError, match="goes on without"):
         GpioPanel(factory, ButtonSettings(pin=17), LedSettings(pin=17), lambda _: None, lambda _: None)
+
+
+def test_the_led_blinks_faster_the_more_is_copied() -> None:
+    lengths = [sum(seconds for _, seconds in language.copying(share / 100).steps) for share in range(101)]
+    assert lengths == sorted(lengths, reverse=True)
+    assert lengths[0] >= 1.9 * lengths[-1]
+    assert len(set(lengths)) <= 5  # steps that a person can tell apart

@@ -151,7 +151,7 @@ def test_a_hold_withdraws_the_moment_that_it_began_with(tmp_path: Path, hold_s: 
         threading.Event().wait(hold_s)
         recorder.forget(pressed_ns)
         assert recorder.wait_saved(20)
-        wait_for(lambda: stored(tmp_path) == [])
+        wait_for(lambda: not list(tmp_path.glob("moment-*")))
     assert stored(tmp_path) == []
     assert not list((tmp_path / ".incoming").iterdir())
 
@@ -308,8 +308,9 @@ def test_the_led_tells_the_story_in_order(tmp_path: Path) -> None:
         assert recorder.wait_saved(20)
         wait_for(lambda: shown[-1] == language.RECORDING)
         recorder.forget()
-        recorder.stick("1-1", Stick.COPYING)
-        wait_for(lambda: language.COPYING in shown)
+        recorder.stick("1-1", Stick.COPYING, copied=0.8)
+        wait_for(lambda: language.copying(0.8) in shown)
+        assert recorder.status().copied == 0.8
         recorder.stick("1-1", Stick.DONE)
         wait_for(lambda: language.STICK_DONE in shown)
         recorder.stick("1-1", Stick.NONE, "the stick is full")

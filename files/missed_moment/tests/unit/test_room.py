@@ -1,6 +1,6 @@
 """Room: who leaves, in which order, and who never does."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from missed_moment.clips.catalogue import Catalogue, ExportRecord, Moment
-from missed_moment.clips.room import RESERVE, Room, to_leave
+from missed_moment.clips.room import RESERVE, Room, expired, to_leave
+from missed_moment.config import StickSettings
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import StoreFullError
-from rig import store_moment
+from rig import recording, store_moment, wait_for
 
 EXPORTED = ExportRecord(sha256="0" * 64, size=1, at=datetime.now(UTC))
 
@@ -71,7 +72,7 @@ def test_room_is_made_in_a_real_store_and_checking_deletes_nothing(tmp_path: Pat
     size = stored[1].size  # the one that leaves
     catalogue = Catalogue(tmp_path, SmallDisk(tmp_path, sum(moment.size for moment in stored)))
     catalogue.mark_exported(stored[1], "0" * 64)
-    room = Room(catalogue, "stop")
+    room = Room(catalogue, "stop", timedelta(days=30))
     room.check(size)
     assert len(catalogue.moments()) == 3
     room.assure(size)
@@ -80,3 +81,31 @@ def test_room_is_made_in_a_real_store_and_checking_deletes_nothing(tmp_path: Pat
     with pytest.raises(StoreFullError, match="Plug in a USB stick"):
         room.assure(2 * size)
     assert [moment.sequence for moment in catalogue.moments()] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ("days", "aged", "gone"), [(30, 29.9, False), (30, 30, True), (0, 0.0001, False), (0, 0.01, True)]
+)
+def test_exported_moments_stay_for_as_long_as_the_owner_wants(days: float, aged: float, gone: bool) -> None:
+    stored = moments([(10, True), (10, False)])
+    assert [m.sequence for m in expired(stored, timedelta(days=days), EXPORTED.at + timedelta(days=aged))] == [0] * gone
+
+
+def test_what_no_stick_has_never_expires() -> None:
+    assert expired(moments([(10, False)] * 3), timedelta(0), datetime.max.replace(tzinfo=UTC)) == []
+
+
+def test_a_clock_that_is_behind_deletes_nothing() -> None:
+    assert expired(moments([(10, True)]), timedelta(0), datetime(1970, 1, 1, tzinfo=UTC)) == []
+
+
+def test_a_recorder_lets_go_of_what_was_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("missed_moment.clips.room.SETTLED", timedelta(0))
+    for _ in range(2):
+        store_moment(tmp_path, seconds=1)
+    catalogue = Catalogue(tmp_path, LocalDisk())
+    catalogue.mark_exported(catalogue.moments()[0], "0" * 64)
+    with recording(tmp_path, stick=StickSettings(delete_after_export=True)) as recorder:
+        wait_for(lambda: len(catalogue.moments()) == 1)
+        wait_for(lambda: recorder.status().store.moments == 1)
+    assert [moment.sequence for moment in catalogue.moments()] == [2]

@@ -66,3 +66,13 @@ def test_an_exporter_that_was_killed_is_not_believed_for_long() -> None:
     sticks.tell("1-1", Stick.COPYING, "", 0)
     sticks.tick(BELIEVED_NS)
     assert sticks.state is Stick.NONE
+
+
+def test_the_stick_that_is_least_far_counts() -> None:
+    sticks = Sticks()
+    assert sticks.copied == 0
+    sticks.tell("1-1", Stick.COPYING, "", 0, copied=0.9)
+    assert not sticks.tell("1-1", Stick.COPYING, "", 0, copied=0.95)
+    sticks.tell("1-2", Stick.COPYING, "", 0, copied=0.2)
+    sticks.tell("1-3", Stick.DONE, "", 0)
+    assert sticks.copied == 0.2

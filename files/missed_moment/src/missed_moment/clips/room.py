@@ -5,7 +5,8 @@ Exported moments leave first, oldest first. One that no stick has is deleted onl
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Literal
 
 from missed_moment.clips.catalogue import Catalogue, Moment
@@ -13,6 +14,8 @@ from missed_moment.errors import StoreFullError
 
 log = logging.getLogger(__name__)
 
+SETTLED = timedelta(minutes=2)
+"""A moment stays so long at least after it was copied: another stick may be in, and get it too."""
 RESERVE = 16 * 1024 * 1024
 """Bytes that always stay free: directories, records, and the file system's own book-keeping."""
 
@@ -39,18 +42,32 @@ def to_leave(moments: Sequence[Moment], missing: int, when_full: Literal["stop",
     return leaving
 
 
-class Room:
-    """Keeps room in a store."""
+def expired(moments: Iterable[Moment], keep: timedelta, now: datetime) -> list[Moment]:
+    """Choose the moments whose verified copies were made at least `keep` ago. Pure."""
+    return [moment for moment in moments if moment.exported and now - moment.exported.at >= max(keep, SETTLED)]
 
-    def __init__(self, catalogue: Catalogue, when_full: Literal["stop", "oldest"]) -> None:
+
+class Room:
+    """Keeps room in a store; exported moments stay for `keep` at most."""
+
+    def __init__(self, catalogue: Catalogue, when_full: Literal["stop", "oldest"], keep: timedelta) -> None:
         self._catalogue = catalogue
         self._when_full = when_full
+        self._keep = keep
 
     def assure(self, size: int) -> None:
         """Make sure that `size` bytes can be written. Raises StoreFullError, OSError as the disk does."""
         for moment in self._leaving(size):
             log.warning("deleting %s to make room%s", moment.path.name, "" if moment.exported else ", never exported")
             self._catalogue.remove(moment)
+
+    def tidy(self, now: datetime) -> int:
+        """Delete what has been on a stick for long enough, and return how many. Raises OSError as the disk does."""
+        leaving = expired(self._catalogue.moments(), self._keep, now)
+        for moment in leaving:
+            log.info("%s was copied and verified long enough ago: deleted here", moment.path.name)
+            self._catalogue.remove(moment)
+        return len(leaving)
 
     def check(self, size: int) -> None:
         """Raise StoreFullError if `assure(size)` would. Deletes nothing."""

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from missed_moment.errors import ExportError
 
+PART = ".part"
+"""What is being written is called so."""
 _CHUNK = 1024 * 1024
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
@@ -96,6 +98,11 @@ class Directory:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+    def replace(self, name: str, data: bytes) -> None:
+        """Make a file hold `data`: at any instant, it holds the old or the new."""
+        self.write(name + PART, iter([data]))
+        self.rename(name + PART, name)
 
     def rename(self, name: str, new: str) -> None:
         """Give a file its final name, durably."""

@@ -12,18 +12,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue, Moment
 from missed_moment.errors import ExportError
-from missed_moment.export import sums
-from missed_moment.export.directory import Directory, opened, read_chunks, sha256
+from missed_moment.export import gallery, sums
+from missed_moment.export.directory import PART, Directory, opened, read_chunks, sha256
+from missed_moment.export.gallery import Note
+from missed_moment.export.page import Page
 
 log = logging.getLogger(__name__)
 
 FOLDER = "missed-moment"
 """The one directory on a stick that is ours."""
 
-_PART = ".part"
-_RESERVE = 1024 * 1024  # for SHA256SUMS and the file system's own tables
+_RESERVE = 4 * 1024 * 1024  # for what lies beside the clips, and the file system's own tables
 
 
 @dataclass
@@ -54,11 +56,16 @@ class HandOver:
     """From a store to a directory."""
 
     def __init__(
-        self, catalogue: Catalogue, target: Path, on_progress: Callable[[Progress], None] = lambda _: None
+        self,
+        catalogue: Catalogue,
+        target: Path,
+        page: Page | None = None,
+        on_progress: Callable[[Progress], None] = lambda _: None,
     ) -> None:
         """Set up; `target` is where the stick is mounted, and `FOLDER` in it is what is written."""
         self._catalogue = catalogue
         self._target = target
+        self._page = page or Page()
         self._on_progress = on_progress
         self._done = 0
         self._total = 0
@@ -74,9 +81,16 @@ class HandOver:
             moments = self._catalogue.moments()
             try:
                 known = sums.parse(stick.read(sums.NAME, sums.MAX_BYTES))
-                missing = [moment for moment in moments if not _is_there(stick, known, moment)]
+                notes = gallery.parse(stick.read(gallery.NOTES, gallery.MAX_NOTES))
+                there = {moment.sequence: _name_there(stick, known, moment) for moment in moments}
             except OSError as error:
                 raise ExportError(f"{stick.path} cannot be read ({error.strerror}): use another stick") from error
+            missing = []
+            for moment in moments:
+                if name := there[moment.sequence]:
+                    self._describe(stick, notes, moment, name)
+                else:
+                    missing.append(moment)
             report.already_there = len(moments) - len(missing)
             self._total = sum(moment.size for moment in missing)
             for moment in missing:
@@ -84,11 +98,19 @@ class HandOver:
                     name = self._hand_over(stick, known, moment)
                 except OSError as error:
                     report.failed.append(f"{moment.path.name}: {_reason(error)}")
-                    if error.errno != errno.ENOENT:  # the stick is full, read-only, dying or gone: so it is for all
+                    if error.errno == errno.ENOENT:  # deleted meanwhile
+                        continue
+                    if error.errno == errno.ENOSPC:
                         break
+                    return report  # the stick is read-only, dying or gone: so it is for all
                 else:
+                    self._describe(stick, notes, moment, name)
                     report.copied.append(name)
                     report.size += moment.size
+            try:
+                self._page.write(stick, notes, report.trouble)
+            except OSError as error:
+                report.failed.append(f"{gallery.INDEX}: {_reason(error)}")
         return report
 
     def _hand_over(self, stick: Directory, known: dict[str, str], moment: Moment) -> str:
@@ -104,10 +126,11 @@ class HandOver:
         finally:
             os.close(source)
         known[name] = digest
-        stick.write(sums.NAME + _PART, iter([sums.render(known)]))
-        stick.rename(sums.NAME + _PART, sums.NAME)
+        stick.replace(sums.NAME, sums.render(known))
         try:
             self._catalogue.mark_exported(moment, digest)
+        except FileNotFoundError:
+            log.info("%s left the device while it was copied", moment.path.name)
         except OSError as error:
             raise ExportError(
                 error.errno,
@@ -115,10 +138,20 @@ class HandOver:
             ) from error
         return name
 
+    def _describe(self, stick: Directory, notes: dict[str, Note], moment: Moment, name: str) -> None:
+        """Lay a thumbnail beside a copy, and note what it is. A clip without its thumbnail is whole all the same."""
+        notes.setdefault(name, Note.of(moment, name, self._page.device))
+        thumbnail = gallery.thumbnail_name(name)
+        try:
+            if not stick.exists(thumbnail):
+                stick.replace(thumbnail, (moment.path / names.THUMBNAIL).read_bytes())
+        except OSError as error:
+            log.info("%s has no thumbnail (%s)", name, error.strerror)
+
     def _copy(self, stick: Directory, moment: Moment, source: int, name: str) -> str:
         if stick.free() < moment.size + _RESERVE:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        part = name + _PART
+        part = name + PART
         hashed = hashlib.sha256()
         try:
             os.lseek(source, 0, os.SEEK_SET)
@@ -141,12 +174,15 @@ class HandOver:
             self._on_progress(Progress(name, self._done, self._total))
 
 
-def _is_there(stick: Directory, known: dict[str, str], moment: Moment) -> bool:
-    """Tell whether the stick has a copy that was verified when it was made. What was never exported is not there."""
+def _name_there(stick: Directory, known: dict[str, str], moment: Moment) -> str | None:
+    """Return what the stick calls its copy of a moment, which was verified when it was made; None where it has none.
+
+    What was never exported is not there.
+    """
     if moment.exported is None:
-        return False
-    names = [name for name, digest in known.items() if digest == moment.exported.sha256]
-    return any(stick.size(name) == moment.size for name in names)
+        return None
+    copies = [name for name, digest in known.items() if digest == moment.exported.sha256]
+    return next((name for name in copies if stick.size(name) == moment.size), None)
 
 
 def _free_name(stick: Directory, name: str) -> str:
@@ -168,4 +204,6 @@ def _try_remove(stick: Directory, name: str) -> None:
 def _reason(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "the stick is full: take files off it, or use another one for the rest"
+    if error.errno == errno.EISDIR:
+        return f"a directory is in the way in {FOLDER}: give it another name"
     return error.strerror or str(error)

@@ -41,10 +41,19 @@ FILLING = Signal("filling", _BREATH)
 RECORDING = Signal("recording", ((1.0, 0.08), (0.0, 1.92)))
 SAVING = Signal("saving", ((1.0, 1.0),), urgent=True)
 KEPT = Signal("kept", _blinks(3, 0.12, 0.12, 0.4), once=True)
-COPYING = Signal("copying", _blinks(1, 0.1, 0.1))
 STICK_DONE = Signal("stick done", ((1.0, 1.0),))
 FORGOTTEN = Signal("forgotten", _blinks(2, 1.0, 0.4, 0.4), once=True)
 FAULTS = {fault: Signal(f"fault {fault.value}", _blinks(fault.value, 0.25, 0.25, 1.5)) for fault in Fault}
+
+
+_PACES = 4
+_SLOWEST_S, _FASTEST_S = 0.3, 0.1
+
+
+def copying(share: float) -> Signal:
+    """Blink faster the more is copied: `share` from 0 to 1, in a few steps that a person can tell apart."""
+    pace = min(_PACES - 1, int(share * _PACES)) / (_PACES - 1)
+    return Signal("copying", _blinks(1, 0.1, _SLOWEST_S + (_FASTEST_S - _SLOWEST_S) * pace))
 
 
 class Stick(Enum):
@@ -56,16 +65,14 @@ class Stick(Enum):
     FAILED = "failed"  # it is in, and something is wrong: a fault says so
 
 
-_STICKS = {Stick.COPYING: COPYING, Stick.DONE: STICK_DONE}
-
-
 @dataclass(frozen=True)
 class Situation:
-    """All that the choice of a signal depends on."""
+    """All that the choice of a signal depends on; `copied` is which share of a copy is made."""
 
     camera: Literal["off", "filling", "recording"]
     saving: bool = False
     stick: Stick = Stick.NONE
+    copied: float = 0.0
     faults: Iterable[Fault] = ()
 
 
@@ -73,8 +80,10 @@ def choose(situation: Situation) -> Signal:
     """Choose the one signal that is shown: what a person just asked for first, then what is wrong."""
     if situation.saving:
         return SAVING
-    if situation.stick in _STICKS:
-        return _STICKS[situation.stick]
+    if situation.stick is Stick.COPYING:
+        return copying(situation.copied)
+    if situation.stick is Stick.DONE:
+        return STICK_DONE
     if faults := sorted(situation.faults):
         return FAULTS[faults[0]]
     return {"off": OFF, "filling": FILLING, "recording": RECORDING}[situation.camera]

@@ -11,12 +11,20 @@ from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import NoReturn, Protocol
 
+from pydantic import ValidationError
+
+from missed_moment import clock
 from missed_moment.clips.catalogue import Catalogue
-from missed_moment.errors import ExportError, MissedMomentError, SystemDiskError
+from missed_moment.config import DeviceSettings
+from missed_moment.control import ask
+from missed_moment.errors import ControlError, ExportError, MissedMomentError, SystemDiskError
 from missed_moment.export import filesystem
 from missed_moment.export.admission import Volume, admit
-from missed_moment.export.handover import HandOver, Report
+from missed_moment.export.handover import HandOver, Progress, Report
+from missed_moment.export.page import Page
 from missed_moment.panel.language import Stick
+from missed_moment.services.health_text import health_text
+from missed_moment.services.status import Status
 from missed_moment.services.teller import Teller
 
 log = logging.getLogger(__name__)
@@ -24,6 +32,13 @@ log = logging.getLogger(__name__)
 NOTICED_S = 5.0
 """Nobody sees so soon what the LED says of a stick that failed: who has pulled it by then had pulled it before."""
 PULLED_EARLY = "the stick was pulled before all was copied: plug it in again, it goes on where it stopped"
+
+
+class Tell(Protocol):
+    """Tells of a stick: how far it is, what went wrong, and which share of the copy is made."""
+
+    def __call__(self, stick: Stick, trouble: str = "", copied: float = 0.0) -> None:
+        """Tell it; returns at once."""
 
 
 class Usb(Protocol):
@@ -48,18 +63,32 @@ Prepare = Callable[[Volume], AbstractContextManager[Path]]
 """Makes a volume's file system usable for the length of a block."""
 
 
-def export(catalogue: Catalogue, target: Path, socket: Path) -> Report:
+def page(device: DeviceSettings, socket: Path) -> Page:
+    """Say what is to lie beside the clips, after what the recorder tells of itself now."""
+    try:
+        status = Status.model_validate(ask(socket, "status"))
+    except (ControlError, ValidationError) as error:
+        log.info("health.txt says nothing of the recorder (%s)", error)
+        status = None
+    return Page(device.name, device.timezone, health_text(device.name, status, clock.wall_time()))
+
+
+def export(catalogue: Catalogue, target: Path, socket: Path, device: DeviceSettings) -> Report:
     """Copy to a directory what it lacks. Raises ExportError where it cannot be used."""
     with closing(Teller(socket, str(target))) as teller:
         teller.tell(Stick.COPYING)
         try:
-            report = HandOver(catalogue, target).run()
+            report = HandOver(catalogue, target, page(device, socket), _progress(teller.tell)).run()
         except MissedMomentError as error:
             teller.tell(Stick.NONE, str(error))
             raise
         # A directory is not pulled: nothing has to be shown until it is gone.
         teller.tell(Stick.NONE, report.trouble)
     return report
+
+
+def _progress(tell: Tell) -> Callable[[Progress], None]:
+    return lambda progress: tell(Stick.COPYING, "", progress.done / max(1, progress.total))
 
 
 @contextmanager
@@ -74,11 +103,13 @@ def serve(
     usb: Usb,
     catalogue: Catalogue,
     accepted: Collection[str],
-    tell: Callable[[Stick, str], None],
+    tell: Tell,
+    describe: Callable[[], Page] = Page,
     prepare: Prepare = checked_and_mounted,
 ) -> None:
     """Fill a stick, switch it off, and return when it was pulled.
 
+    `describe` is asked for what lies beside the clips, once it is known that the stick can be used.
     Whatever is wrong with a stick is told, and logged, and nothing that the caller could mend. SIGTERM and SIGINT
     mean that it was pulled, at any point of this.
     """
@@ -89,10 +120,10 @@ def serve(
             admit(usb.interfaces)
             volume = usb.volume(accepted)
             unfinished = PULLED_EARLY
-            tell(Stick.COPYING, "")
+            tell(Stick.COPYING)
             log.info("copying to %s", volume)
             with prepare(volume) as place:
-                report = HandOver(catalogue, place).run()
+                report = HandOver(catalogue, place, describe(), _progress(tell)).run()
             usb.switch_off()
         except SystemDiskError as error:
             log.warning("%s", error)
@@ -108,7 +139,7 @@ def serve(
             time.sleep(NOTICED_S)
         unfinished = left_over
         if not trouble:
-            tell(Stick.DONE, "")
+            tell(Stick.DONE)
         _wait_for_a_signal()
     except KeyboardInterrupt:
         log.info("the stick was pulled")

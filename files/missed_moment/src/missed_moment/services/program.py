@@ -61,15 +61,15 @@ class _Commands:
         return {}
 
     def status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        return self._recorder.status().model_dump()
+        return self._recorder.status().model_dump(mode="json")
 
     def stick(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """An exporter tells how far it is."""
         try:
-            stick = Stick(request.get("stick"))
-        except ValueError as error:
+            stick, copied = Stick(request.get("stick")), float(request.get("copied") or 0)
+        except (TypeError, ValueError) as error:
             raise ControlError(f"{error}; what there is: {', '.join(stick.value for stick in Stick)}") from error
-        self._recorder.stick(str(request.get("name")), stick, str(request.get("trouble") or ""))
+        self._recorder.stick(str(request.get("name")), stick, str(request.get("trouble") or ""), copied)
         return {}
 
 

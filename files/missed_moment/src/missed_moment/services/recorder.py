@@ -6,6 +6,7 @@ its own thread (`saver`), camera and microphone have theirs (`keeper`), and the 
 
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -30,7 +31,7 @@ from missed_moment.ring import Ring, Take
 from missed_moment.services.keeper import Keeper
 from missed_moment.services.saver import Saver
 from missed_moment.services.sources import Filming, Listening
-from missed_moment.services.status import FrameStatus, RingStatus, Status, versions
+from missed_moment.services.status import FrameStatus, NotedFault, RingStatus, Status, versions
 from missed_moment.services.sticks import Sticks
 
 RING_MARGIN_S = 10
@@ -86,7 +87,8 @@ class Recorder:
             self._listening = Keeper(listening, self._report_microphone, self._forget_everything)
         self._sound_expected = settings.sound.asked_for
         label = Label(settings.device.name, settings.video.rotation, settings.sound.offset_ms)
-        room = Room(self.catalogue, settings.store.when_full)
+        keep_days = 0 if settings.stick.delete_after_export else settings.store.keep_exported_days
+        room = Room(self.catalogue, settings.store.when_full, timedelta(days=keep_days))
         writer = MomentWriter(self.catalogue, room, board, label)
         one_moment = round(seconds * bitrate / BYTES_MARGIN) + self._post_roll_bytes
         self._saver = Saver(writer, self.catalogue, room, one_moment, self.health, self._kept, self._done)
@@ -139,10 +141,10 @@ class Recorder:
         for keeper in self._keepers():
             keeper.switch(on)
 
-    def stick(self, name: str, stick: Stick, trouble: str = "") -> None:
+    def stick(self, name: str, stick: Stick, trouble: str = "", copied: float = 0.0) -> None:
         """An exporter tells how far the stick called `name` is, and what went wrong with it."""
         with self._changed:
-            news = self._sticks.tell(name, stick, trouble, clock.monotonic_ns())
+            news = self._sticks.tell(name, stick, trouble, clock.monotonic_ns(), copied)
             self._changed.notify_all()
         if news:
             self._saver.look()
@@ -163,7 +165,19 @@ class Recorder:
             frames=FrameStatus(seen=self._meter.seen, lost=self._meter.lost, unusable=ring.unusable),
             store=self._saver.stored,
             stick=situation.stick.value,
+            copied=round(situation.copied, 2),
             faults={fault.name.lower(): message for fault, message in self.health.faults().items()},
+            history=tuple(
+                NotedFault(
+                    at=clock.wall_time(noted.at_ns).at,
+                    fault=noted.fault.name.lower(),
+                    message=noted.message,
+                    over=noted.over,
+                )
+                for noted in self.health.history()
+            ),
+            temperature_c=self._board.temperature_c(),
+            throttled=self._board.throttled(),
             versions=versions(),
         )
 
@@ -263,7 +277,7 @@ class Recorder:
             full = self.ring.state().seconds >= self.settings.moment.before_s
             camera = "recording" if full else "filling"
         saving = any(not order.kept for order in self._saver.orders())
-        return Situation(camera, saving, self._sticks.state, tuple(self.health.faults()))
+        return Situation(camera, saving, self._sticks.state, self._sticks.copied, tuple(self.health.faults()))
 
     def _kept(self, _: Order) -> None:
         with self._changed:

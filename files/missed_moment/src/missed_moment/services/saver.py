@@ -6,6 +6,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Literal
 
+from missed_moment import clock
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.recovery import recover
 from missed_moment.clips.room import Room
@@ -97,6 +98,7 @@ class Saver:
         self._recover()
         self._count()
         while True:
+            self._tidy()
             self._check_room()
             try:
                 job = self._queue.get(timeout=_LOOK_S)
@@ -129,6 +131,14 @@ class Saver:
             return
         waiting = sum(moment.exported is None for moment in moments)
         self.stored = StoreStatus(moments=len(moments), not_exported=waiting, free_bytes=free)
+
+    def _tidy(self) -> None:
+        """Let go of what a stick has had for long enough."""
+        try:
+            if self._room.tidy(clock.wall_time().at):
+                self._count()
+        except OSError as error:
+            log.warning("what was exported long ago cannot be deleted (%s)", error)
 
     def _check_room(self) -> None:
         """Would one more fit? Full is said before the next press."""

@@ -1,6 +1,7 @@
 """What the recorder tells of itself: the schema of `missed-moment status --json`."""
 
 import platform
+from datetime import datetime
 from importlib import metadata
 from typing import Literal
 
@@ -37,10 +38,21 @@ class StoreStatus(_Part):
     free_bytes: int = 0
 
 
-class Status(_Part):
-    """The whole. `led` names what the LED shows; `sound` is silent where no microphone delivers any.
+class NotedFault(_Part):
+    """A fault that began, or was over."""
 
-    `faults` maps the name of each fault to its message.
+    at: datetime
+    fault: str
+    message: str
+    over: bool
+
+
+class Status(_Part):
+    """The whole.
+
+    `led` names what the LED shows. `sound` is silent where no microphone delivers any. `copied` is the share of what a
+    stick lacked that is copied. `faults` maps the name of each fault to its message; `history` is what there was since
+    the start. `throttled` holds the firmware's bits (see `board`).
     """
 
     state: Literal["off", "filling", "recording", "saving"]
@@ -52,7 +64,11 @@ class Status(_Part):
     frames: FrameStatus
     store: StoreStatus
     stick: str
+    copied: float
     faults: dict[str, str]
+    history: tuple[NotedFault, ...]
+    temperature_c: float | None
+    throttled: int | None
     versions: dict[str, str]
 
 

@@ -13,6 +13,7 @@ BELIEVED_NS = 15 * NS
 class _Told:
     stick: Stick
     trouble: str
+    copied: float
     at_ns: int
 
 
@@ -22,9 +23,10 @@ class Sticks:
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
 
-    def tell(self, name: str, stick: Stick, trouble: str, now_ns: int) -> bool:
-        """The stick called `name` is that far; `trouble` is what went wrong with it, or empty. True where this is news.
+    def tell(self, name: str, stick: Stick, trouble: str, now_ns: int, copied: float = 0.0) -> bool:
+        """The stick called `name` is that far. True where this is news, apart from which share of it is copied.
 
+        `trouble` is what went wrong with it, or empty.
         Trouble with one that is out already (NONE) stands until the next is plugged in: who pulls a stick too
         early could not see it otherwise.
         """
@@ -33,7 +35,7 @@ class Sticks:
             self._told = {other: told for other, told in self._told.items() if told.stick is not Stick.NONE}
         if stick is Stick.NONE and not trouble:
             return self._told.pop(name, None) is not None
-        self._told[name] = _Told(stick, trouble, now_ns)
+        self._told[name] = _Told(stick, trouble, copied, now_ns)
         return before is None or (before.stick, before.trouble) != (stick, trouble)
 
     def tick(self, now_ns: int) -> None:
@@ -49,6 +51,11 @@ class Sticks:
         """The state to show. While any copy is made, nobody is told that pulling is safe."""
         states = {told.stick for told in self._told.values()}
         return next((state for state in (Stick.COPYING, Stick.FAILED, Stick.DONE) if state in states), Stick.NONE)
+
+    @property
+    def copied(self) -> float:
+        """Which share of all that is being copied is done, from 0 to 1; the one that is least far counts."""
+        return min((told.copied for told in self._told.values() if told.stick is Stick.COPYING), default=0.0)
 
     @property
     def trouble(self) -> str:

@@ -10,8 +10,8 @@ from missed_moment.panel.language import Stick
 
 log = logging.getLogger(__name__)
 
-_REPEAT_S = 3.0
-"""Told again this often: the recorder may have been restarted, and believes nobody who fell silent."""
+_REPEAT_S = 1.0
+"""Told again this often: a copy goes on, and the recorder may have been restarted; it believes nobody who is silent."""
 
 
 class Teller:
@@ -22,15 +22,18 @@ class Teller:
         self._socket = socket
         self._name = name
         self._news: tuple[Stick, str] = (Stick.NONE, "")
+        self._copied = 0.0
         self._changed = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="teller", daemon=True)
 
-    def tell(self, stick: Stick, trouble: str = "") -> None:
-        """It is that far, and that went wrong. Returns at once."""
+    def tell(self, stick: Stick, trouble: str = "", copied: float = 0.0) -> None:
+        """It is that far, and that went wrong; `copied` is which share is done. Returns at once."""
         with self._changed:
-            self._news = (stick, trouble)
-            self._changed.notify()
+            self._copied = copied
+            if self._news != (stick, trouble):
+                self._news = (stick, trouble)
+                self._changed.notify()
             if not self._thread.is_alive():
                 self._thread.start()
 
@@ -45,10 +48,10 @@ class Teller:
     def _run(self) -> None:
         while True:
             with self._changed:
-                news, last = self._news, self._closed
+                news, copied, last = self._news, self._copied, self._closed
             stick, trouble = news
             try:
-                ask(self._socket, "stick", name=self._name, stick=stick.value, trouble=trouble)
+                ask(self._socket, "stick", name=self._name, stick=stick.value, trouble=trouble, copied=copied)
             except ControlError as error:
                 log.debug("%s", error)
             if last:

@@ -1,0 +1,85 @@
+"""The page on a stick in a real browser, opened from a file as a person would: it plays, and nobody else is asked."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
+
+from missed_moment.clips.catalogue import Catalogue
+from missed_moment.durable import LocalDisk
+from missed_moment.export import page as beside
+from missed_moment.export.handover import FOLDER, HandOver
+from rig import store_moment
+
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+SIZES = {"phone": (390, 844), "laptop": (1280, 800)}
+
+
+@pytest.fixture(scope="module")
+def stick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A stick with three moments."""
+    place = tmp_path_factory.mktemp("stick")
+    for _ in range(3):
+        store_moment(place / "store", seconds=2)
+    HandOver(Catalogue(place / "store", LocalDisk()), place, beside.Page("kitchen")).run()
+    return place / FOLDER
+
+
+@pytest.fixture(params=[(size, scheme) for size in SIZES for scheme in ("light", "dark")], ids=" ".join)
+def page(stick: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The page, on a phone and on a laptop, by day and by night; it asks nobody and complains of nothing."""
+    size, scheme = request.param
+    asked: list[str] = []
+    said: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=os.environ["CHROMIUM"], args=QUIET)
+        width, height = SIZES[size]
+        page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+
+        def note_request(request: Request) -> None:
+            asked.append(request.url)
+
+        def note_word(message: ConsoleMessage) -> None:
+            said.append(message.text)
+
+        page.on("request", note_request)
+        page.on("console", note_word)
+        page.goto((stick / "index.html").as_uri())
+        yield page
+        if shots := os.environ.get("SCREENSHOTS"):
+            page.screenshot(path=Path(shots) / f"gallery-{size}-{scheme}.png")
+        browser.close()
+    assert said == []
+    assert [url for url in asked if not url.startswith(stick.as_uri())] == []
+
+
+def test_each_moment_is_shown_with_its_picture(page: Page) -> None:
+    assert page.locator("li").count() == 3
+    pictures = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth)")
+    assert pictures == [320, 320, 320]
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is wider than the screen"
+
+
+def test_a_moment_plays_in_place_by_keyboard_alone(page: Page) -> None:
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.wait_for_function("document.querySelector('video').currentTime > 0.3")
+    assert page.locator("dialog p").inner_text() == "Moment 3 (test)"
+    page.get_by_role("button", name="Older").click()
+    page.wait_for_function("document.querySelector('video').currentSrc.endsWith('moment-000002.mp4')")
+    page.wait_for_function("document.querySelector('video').currentTime > 0.3")
+    page.keyboard.press("Escape")
+    page.wait_for_function("document.activeElement.href?.endsWith('moment-000002.mp4')")
+    assert not page.locator("dialog").is_visible()
+
+
+def test_nothing_shuts_anybody_out(page: Page) -> None:
+    found = Axe().run(page)
+    assert [(each["id"], each["help"]) for each in found.response["violations"]] == []
+    page.locator("a").first.click()
+    found = Axe().run(page)
+    assert [(each["id"], each["help"]) for each in found.response["violations"]] == []
+    page.keyboard.press("Escape")
