@@ -36,7 +36,7 @@ def kept_digests(device: VirtualDevice) -> set[str]:
 
 
 def digests_on(device: VirtualDevice, stick: Stick) -> set[str]:
-    """Return the SHA-256 of each clip on a stick, which is sound, and holds clips, what belongs to them, nothing else."""
+    """Return the SHA-256 of each clip on a stick; it is sound, and holds clips, what belongs to them, nothing else."""
     assert stick.is_clean(), "the file system has to be repaired"  # noqa: S101 - stories end in here
     found, sums = _read(stick) if stick.filesystem == "vfat" else _seen_by(device, stick)
     listed = {f"{FOLDER}/{name.removeprefix('*')}": digest for digest, name in map(str.split, sums.splitlines())}
