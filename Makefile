@@ -10,7 +10,7 @@ demo: .venv/run ## try it without hardware: a synthetic camera, the terminal as 
 	@PYTHONPATH=$(PROJECT)/src .venv/run/bin/python -m missed_moment demo
 
 test: .venv/tools ## lint, types, unit tests, real picamera2, a real browser, the roles, a virtual device
-	@$(MAKE) --jobs 2 --output-sync=line --keep-going --no-print-directory stories rest
+	@$(MAKE) --jobs 2 --keep-going --no-print-directory stories rest
 
 # A virtual device mostly waits for its one emulated processor: the rest goes on beside it.
 stories: .venv/tools
@@ -20,7 +20,7 @@ rest: .venv/tools
 	@$(NOX)
 
 prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks, the rest of the matrix
-	@$(NOX) --session prove players "unit(pyav='14.2')" "trixie(libraries='newest')"
+	@$(NOX) --session prove players hostile "unit(pyav='14.2')" "trixie(libraries='newest')"
 
 machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh
 	@$(NOX) --session playground

@@ -136,6 +136,12 @@ def machine(session: nox.Session) -> None:
     session.run("python", *options, *(session.posargs or ("machines", "stories")), env=SOURCE_AND_RIG)
 
 
+@nox.session
+def hostile(session: nox.Session) -> None:
+    """Sticks from strangers, plugged into the virtual device."""
+    session.notify("machine", posargs=("hostile", *session.posargs))
+
+
 @nox.session(name="players")
 def players_(session: nox.Session) -> None:
     """FFmpeg's player and GStreamer's find nothing to complain of."""

@@ -241,7 +241,9 @@ PACKAGES = (
     "python3-pytest-timeout",
     "python3-pytest-xdist",
     "dosfstools",
+    "e2fsprogs",
     "exfatprogs",
+    "ntfs-3g",
     "tzdata",
     "util-linux-extra",
 )

@@ -4,7 +4,9 @@ from machines.debian_root import DebianRoot
 
 _ROLE_PACKAGES = (
     "dosfstools",
+    "e2fsprogs",
     "exfatprogs",
+    "ntfs-3g",
     "python3-alsaaudio",
     "python3-av",
     "python3-click",

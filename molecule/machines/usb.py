@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,25 @@ class UsbPorts:
         self._qmp = qmp
         self.plugged: list[Port] = []
 
-    def plug(self, image: Path, slow_bytes_per_s: int | None = None) -> Port:
-        """Plug in a stick whose bytes are the file `image`, at most so fast if given. Raises Refused."""
+    def plug(
+        self,
+        image: Path,
+        slow_bytes_per_s: int | None = None,
+        write_protected: bool = False,
+        broken_sectors: Sequence[int] = (),
+    ) -> Port:
+        """Plug in a stick whose bytes are the file `image`. Raises Refused.
+
+        It may be slow, have its switch on "lock", or answer with errors to whoever touches some of its sectors.
+        """
         port = Port(f"stick{next(self._numbers)}", slow=slow_bytes_per_s is not None)
         medium: dict[str, Any] = {"driver": "raw", "file": {"driver": "file", "filename": str(image)}}
+        if write_protected:
+            medium = {**medium, "read-only": True, "file": {**medium["file"], "read-only": True}}
+        if broken_sectors:
+            errors = [{"event": "none", "iotype": kind, "sector": sector, "immediately": True}
+                      for sector in broken_sectors for kind in ("read", "write")]  # fmt: skip
+            medium = {"driver": "raw", "file": {"driver": "blkdebug", "image": medium["file"], "inject-error": errors}}
         if port.slow:
             limits = {"bps-total": slow_bytes_per_s}
             self._qmp.ask("object-add", {"qom-type": "throttle-group", "id": port.brake, "limits": limits})
@@ -61,6 +77,17 @@ class UsbPorts:
         )
         self.plugged.append(port)
         return port
+
+    def plug_keyboard(self) -> Callable[[], None]:
+        """Plug in a keyboard; returns what pulls it out again. Raises Refused."""
+        name = f"keyboard{next(self._numbers)}"
+        self._qmp.ask("device_add", {"driver": "usb-kbd", "id": name, "bus": "xhci.0"})
+
+        def pull() -> None:
+            self._qmp.ask("device_del", {"id": name})
+            self._qmp.event("DEVICE_DELETED", _PULL_LIMIT_S, device=name)
+
+        return pull
 
     def pull(self, port: Port) -> None:
         """Pull the stick out: what was not written is not. Returns when its file is free again. Raises Refused."""

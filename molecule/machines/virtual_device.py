@@ -150,9 +150,9 @@ class VirtualDevice:
         self.run("systemd-run", "--quiet", "--collect", "sh", "-c", script, "sh", _CLAP, str(seconds))
         return self.now()
 
-    def plug(self, stick: Path, slow_bytes_per_s: int | None = None) -> Port:
-        """Plug in the stick whose image is `stick`, one that is slow if so wished. Returns where it is."""
-        return self.usb.plug(stick, slow_bytes_per_s)
+    def plug(self, stick: Path, **manner: Any) -> Port:
+        """Plug in the stick whose image is `stick`, in the `manner` that `UsbPorts.plug` knows. Returns where it is."""
+        return self.usb.plug(stick, **manner)
 
     def pull(self, port: Port) -> None:
         """Pull the stick out, without asking."""

@@ -176,14 +176,21 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
     from missed_moment.durable import LocalDisk
     from missed_moment.export.filesystem import SUPPORTED
     from missed_moment.export.usb import UsbDevice  # libudev is not everywhere: it is part of Linux
-    from missed_moment.services.exporter import page, serve
+    from missed_moment.services.exporter import page, serve, tell_time
     from missed_moment.services.teller import Teller
 
     settings = load(config).settings
     accepted = [name for name in settings.stick.filesystems if name in SUPPORTED]
     usb = UsbDevice(device)
     with closing(Teller(socket, usb.name)) as teller:
-        serve(usb, Catalogue(store, LocalDisk()), accepted, teller.tell, lambda: page(settings.device, socket))
+        serve(
+            usb,
+            Catalogue(store, LocalDisk()),
+            accepted,
+            teller.tell,
+            lambda: page(settings.device, socket),
+            lambda place: tell_time(place, socket),
+        )
 
 
 @cli.command(epilog=_EPILOG)

@@ -8,11 +8,15 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 NS = 1_000_000_000
 """Nanoseconds in a second."""
+
+BUILT = datetime(2026, 11, 24, tzinfo=UTC)
+"""When this was released: it is never earlier than that."""
+LIFETIME = timedelta(days=20 * 365)
 
 _SYNCHRONISED = Path("/run/systemd/timesync/synchronized")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -25,10 +29,21 @@ def monotonic_ns() -> int:
 
 @dataclass(frozen=True)
 class WallTime:
-    """What the wall clock said, and whether something keeps that clock right."""
+    """What the wall clock said; whether something keeps it right, or at least a stick told what time it may be."""
 
     at: datetime
     certain: bool
+    from_stick: bool = False
+
+
+class _Forward:
+    """How far the wall clock is behind what a stick told: a board without a battery wakes up in the past."""
+
+    def __init__(self) -> None:
+        self.ahead_ns = 0
+
+
+_forward = _Forward()
 
 
 def wall_time(at_monotonic_ns: int | None = None) -> WallTime:
@@ -38,7 +53,25 @@ def wall_time(at_monotonic_ns: int | None = None) -> WallTime:
     in between, this is the better answer of the two.
     """
     age_ns = 0 if at_monotonic_ns is None else monotonic_ns() - at_monotonic_ns
-    return WallTime(datetime.fromtimestamp((time.time_ns() - age_ns) / NS, UTC), _kept_right())
+    certain = _kept_right()
+    ahead_ns = 0 if certain else _forward.ahead_ns
+    at = datetime.fromtimestamp((time.time_ns() + ahead_ns - age_ns) / NS, UTC)
+    return WallTime(at, certain, from_stick=bool(ahead_ns))
+
+
+def take_forward(at: datetime) -> bool:
+    """Believe that it is `at`, at least; False where that is not done.
+
+    Never backward, never where something keeps the clock right, and never beyond what this program can live to see.
+    Only what this process says of the time changes, not the system's clock.
+    """
+    if _kept_right() or not BUILT < at < BUILT + LIFETIME:
+        return False
+    ahead_ns = round(at.timestamp() * NS) - time.time_ns()
+    if ahead_ns <= _forward.ahead_ns:
+        return False
+    _forward.ahead_ns = ahead_ns
+    return True
 
 
 def boot_id() -> str:

@@ -97,6 +97,9 @@ class StickSettings(_Table):
     delete_after_export: bool = Field(
         False, description="delete a moment soon after a verified copy is on a stick, whatever keep_exported_days says"
     )
+    tells_time: bool = Field(
+        True, description="where nothing else knows what time it is, believe the newest file on a stick"
+    )
 
 
 class DeviceSettings(_Table):

@@ -1,6 +1,7 @@
 """The clip store: which moments there are, and the few steps by which one appears, is marked and goes."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from missed_moment.clips import names
+from missed_moment.clock import WallTime
 from missed_moment.durable import Disk, alone_in, move_directory, replace_file
 from missed_moment.errors import ClipError, StoreError
 
@@ -45,6 +47,7 @@ class MomentInfo(_Record):
     presses_ns: tuple[int, ...]
     start: datetime
     clock_certain: bool
+    clock_from_stick: bool = False
     duration_s: float
     pictures: int
     width: int
@@ -190,6 +193,19 @@ class Catalogue:
     def write_info(self, incoming: Path, info: MomentInfo) -> None:
         """Write `moment.json`, durably."""
         replace_file(self.disk, incoming / names.INFO, info.model_dump_json(indent=1).encode())
+
+    def redate(self, boot_id: str, wall_time: Callable[[int], WallTime]) -> None:
+        """Date the moments of this boot anew that were taken when the clock was not certain: more is known by now."""
+        for moment in self.moments():
+            try:
+                info = moment.info()
+            except ClipError:
+                continue
+            if info.clock_certain or info.boot_id != boot_id:
+                continue
+            start = wall_time(info.start_ns)
+            dated = {"start": start.at, "clock_certain": start.certain, "clock_from_stick": start.from_stick}
+            self.write_info(moment.path, info.model_copy(update=dated))
 
     def _last_deleted(self) -> int:
         try:

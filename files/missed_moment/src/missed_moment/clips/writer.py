@@ -169,6 +169,7 @@ class MomentWriter:
             presses_ns=order.presses,
             start=start.at,
             clock_certain=start.certain,
+            clock_from_stick=start.from_stick,
             temperature_c=self._board.temperature_c(),
             throttled=self._board.throttled(),
             sound=clip.sound_info(),

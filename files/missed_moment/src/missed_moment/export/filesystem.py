@@ -20,17 +20,22 @@ CHECK_LIMIT_S = 300
 
 @dataclass(frozen=True)
 class _Kind:
-    """How one kind of file system is repaired and checked (a node follows), and how the kernel mounts it."""
+    """How a kind of file system is repaired and checked (a node follows), and by what and how the kernel mounts it."""
 
     repair: tuple[str, ...]
     check: tuple[str, ...]
+    driver: str
     options: str
 
 
 _KINDS: Mapping[str, _Kind] = {
-    # Options are the kernel drivers' own. Neither knows owners: all is the mounting process', and nobody else's.
-    "vfat": _Kind(("fsck.vfat", "-a", "-w"), ("fsck.vfat", "-n"), "umask=0077,utf8=1,errors=remount-ro"),
-    "exfat": _Kind(("fsck.exfat", "-p"), ("fsck.exfat", "-n"), "umask=0077,iocharset=utf8,errors=remount-ro"),
+    # Options are the kernel drivers' own. These three know no owners: all is the mounting process', and nobody else's.
+    "vfat": _Kind(("fsck.vfat", "-a", "-w"), ("fsck.vfat", "-n"), "vfat", "umask=0077,utf8=1,errors=remount-ro"),
+    "exfat": _Kind(("fsck.exfat", "-p"), ("fsck.exfat", "-n"), "exfat", "umask=0077,iocharset=utf8,errors=remount-ro"),
+    # Nothing here repairs NTFS, and a Windows that only sleeps would not forgive it: what is not clean, the kernel's
+    # driver does not mount. It runs no helper, and in this sandbox, as the FUSE driver would not.
+    "ntfs": _Kind(("ntfsfix", "-n"), ("ntfsfix", "-n"), "ntfs3", "umask=0077,iocharset=utf8,windows_names"),
+    "ext4": _Kind(("e2fsck", "-p"), ("e2fsck", "-f", "-n"), "ext4", "errors=remount-ro"),
 }
 
 SUPPORTED = tuple(_KINDS)
@@ -62,10 +67,10 @@ def mounted(volume: Volume) -> Iterator[Path]:
     Needs CAP_SYS_ADMIN, and mounts where only this process and its children see it when they have a mount
     namespace of their own.
     """
-    options = _KINDS[volume.filesystem].options
+    kind = _KINDS[volume.filesystem]
     with tempfile.TemporaryDirectory(prefix="stick-") as place:
         try:
-            mounts.mount(volume.node, Path(place), volume.filesystem, options)
+            mounts.mount(volume.node, Path(place), kind.driver, kind.options)
         except OSError as error:
             raise StickError(f"{volume} cannot be mounted ({error.strerror}): use another stick") from error
         try:

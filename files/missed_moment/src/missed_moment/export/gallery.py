@@ -26,7 +26,7 @@ _NAME = r"^[^/\\\x00-\x1f\x7f]{1,200}\.mp4$"
 
 
 class Note(BaseModel):
-    """What is known of one clip on a stick."""
+    """What is known of one clip on a stick; `about` where its start is only about right."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -35,6 +35,7 @@ class Note(BaseModel):
     sequence: int = Field(ge=0, lt=10**9)
     start: datetime | None = None
     certain: bool = False
+    about: bool = False
     length_s: float | None = Field(None, ge=0, lt=10**6)
     sound: bool = False
     recovered: bool = False
@@ -52,6 +53,7 @@ class Note(BaseModel):
             sequence=moment.sequence,
             start=info.start,
             certain=info.clock_certain,
+            about=info.clock_from_stick,
             length_s=info.duration_s,
             sound=info.sound is not None,
             recovered=info.recovered,
@@ -108,6 +110,8 @@ def _entry(note: Note, exists: Callable[[str], bool], device: str, zone: ZoneInf
     title = f"Moment {note.sequence}"
     if note.start is not None and note.certain:
         title = f"{note.start.astimezone(zone):%A, %-d %B %Y, %H:%M:%S}"
+    elif note.start is not None and note.about:
+        title = f"About {note.start.astimezone(zone):%-d %B %Y}"
     if note.device != device:
         title += f" ({note.device})"
     return _Entry(

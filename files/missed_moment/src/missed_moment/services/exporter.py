@@ -21,6 +21,7 @@ from missed_moment.errors import ControlError, ExportError, MissedMomentError, S
 from missed_moment.export import filesystem
 from missed_moment.export.admission import Volume, admit
 from missed_moment.export.handover import HandOver, Progress, Report
+from missed_moment.export.newest import newest
 from missed_moment.export.page import Page
 from missed_moment.panel.language import Stick
 from missed_moment.services.health_text import health_text
@@ -73,6 +74,15 @@ def page(device: DeviceSettings, socket: Path) -> Page:
     return Page(device.name, device.timezone, health_text(device.name, status, clock.wall_time()))
 
 
+def tell_time(place: Path, socket: Path) -> None:
+    """Tell the recorder what time it may be, after the files at `place`."""
+    try:
+        if at := newest(place):
+            ask(socket, "time", newest=at.timestamp())
+    except (OSError, ValueError, OverflowError) as error:
+        log.info("the stick tells no time (%s)", error)
+
+
 def export(catalogue: Catalogue, target: Path, socket: Path, device: DeviceSettings) -> Report:
     """Copy to a directory what it lacks. Raises ExportError where it cannot be used."""
     with closing(Teller(socket, str(target))) as teller:
@@ -105,11 +115,12 @@ def serve(
     accepted: Collection[str],
     tell: Tell,
     describe: Callable[[], Page] = Page,
+    hear: Callable[[Path], None] = lambda _: None,
     prepare: Prepare = checked_and_mounted,
 ) -> None:
     """Fill a stick, switch it off, and return when it was pulled.
 
-    `describe` is asked for what lies beside the clips, once it is known that the stick can be used.
+    `hear` is shown where the stick is mounted, and `describe` asked for what lies beside the clips.
     Whatever is wrong with a stick is told, and logged, and nothing that the caller could mend. SIGTERM and SIGINT
     mean that it was pulled, at any point of this.
     """
@@ -123,6 +134,7 @@ def serve(
             tell(Stick.COPYING)
             log.info("copying to %s", volume)
             with prepare(volume) as place:
+                hear(place)
                 report = HandOver(catalogue, place, describe(), _progress(tell)).run()
             usb.switch_off()
         except SystemDiskError as error:

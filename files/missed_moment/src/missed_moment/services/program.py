@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from missed_moment import config
@@ -63,6 +64,15 @@ class _Commands:
     def status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._recorder.status().model_dump(mode="json")
 
+    def time(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        """An exporter tells of the newest file that a stick holds, in seconds of Unix time."""
+        try:
+            at = datetime.fromtimestamp(float(request.get("newest", "")), UTC)
+        except (TypeError, ValueError, OverflowError, OSError) as error:
+            raise ControlError(f"{request.get('newest')!r} is no time ({error})") from error
+        self._recorder.hear_of_time(at)
+        return {}
+
     def stick(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """An exporter tells how far it is."""
         try:
@@ -96,7 +106,13 @@ def run(places: Places, kind: Kind) -> bool:
     commands = _Commands(recorder)
     server = ControlServer(
         places.socket,
-        {"press": commands.press, "forget": commands.forget, "status": commands.status, "stick": commands.stick},
+        {
+            "press": commands.press,
+            "forget": commands.forget,
+            "status": commands.status,
+            "stick": commands.stick,
+            "time": commands.time,
+        },
     )
     server.start()
     panel = None

@@ -6,7 +6,7 @@ its own thread (`saver`), camera and microphone have theirs (`keeper`), and the 
 
 import threading
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Literal
 
@@ -147,6 +147,11 @@ class Recorder:
             news = self._sticks.tell(name, stick, trouble, clock.monotonic_ns(), copied)
             self._changed.notify_all()
         if news:
+            self._saver.look()
+
+    def hear_of_time(self, at: datetime) -> None:
+        """Files on a stick say that it is `at`, at least. Where nothing better is known, that is believed."""
+        if self.settings.stick.tells_time and clock.take_forward(at):
             self._saver.look()
 
     def status(self) -> Status:

@@ -45,6 +45,7 @@ class Saver:
         self._on_kept = on_kept
         self._on_done = on_done
         self.stored = StoreStatus()
+        self._clock = (False, False)  # what was known of the time when dates were last looked at
         self._queue: SimpleQueue[Order | Literal["look", "stop"]] = SimpleQueue()
         self._lock = threading.Lock()
         self._orders: list[Order] = []  # not finished yet, oldest first
@@ -98,6 +99,7 @@ class Saver:
         self._recover()
         self._count()
         while True:
+            self._redate()
             self._tidy()
             self._check_room()
             try:
@@ -139,6 +141,17 @@ class Saver:
                 self._count()
         except OSError as error:
             log.warning("what was exported long ago cannot be deleted (%s)", error)
+
+    def _redate(self) -> None:
+        """More may be known of the time than when the moments of this boot were taken."""
+        now = clock.wall_time()
+        if (known := (now.certain, now.from_stick)) == self._clock:
+            return
+        self._clock = known
+        try:
+            self._catalogue.redate(clock.boot_id(), clock.wall_time)
+        except OSError as error:
+            log.warning("moments keep the dates that they have (%s)", error)
 
     def _check_room(self) -> None:
         """Would one more fit? Full is said before the next press."""

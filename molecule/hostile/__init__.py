@@ -1,0 +1,1 @@
+"""What strangers plug in, and what the device does then."""

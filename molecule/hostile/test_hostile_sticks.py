@@ -1,0 +1,72 @@
+"""Whatever is plugged in: the LED says how it ended, nothing foreign is lost, the device is as before, and goes on."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from machines import hostile_sticks
+from machines.hostile_sticks import FOREIGN, Hostile, foreign_on
+from machines.sticks import Stick
+from machines.virtual_device import VirtualDevice
+from stories.filling import digests_on, keep_a_moment, kept_digests, plug_until_solid
+
+CASES = list(hostile_sticks.cases())
+YANKS = range(10, 100, 10)
+"""Percent of a copy."""
+_UNTOUCHED = "cd /etc && find . -type f -newer /run/hostile -not -path './.updated' | sort"
+
+
+@pytest.fixture
+def kept(device: VirtualDevice) -> VirtualDevice:
+    """A device with two moments, and a mark from which on changes to it are seen."""
+    while len(device.moments()) < 2:
+        keep_a_moment(device)
+    device.run("touch", "/run/hostile")
+    return device
+
+
+def readable(image: Path) -> dict[str, bytes] | None:
+    """Return the foreign files, None where the host cannot read the stick either."""
+    try:
+        return foreign_on(image)
+    except (subprocess.CalledProcessError, FileNotFoundError):
+        return None
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_a_hostile_stick(case: Hostile, kept: VirtualDevice) -> None:
+    """It ends in one of the ways that are right for it, and the same moments are there afterwards."""
+    image = kept.place / "hostile"
+    case.make(image)
+    foreign = readable(image)
+    before, moments = kept.now(), kept_digests(kept)
+
+    port = kept.plug(image, **case.manner)
+    kept.wait_until(lambda: kept.led_names(before)[-1:] in [[led] for led in case.led], 240, f"one of {case.led}")
+    kept.pull(port)
+    kept.wait_until(lambda: kept.led_names(before)[-1:] in (["recording"], ["fault 4"]), 60, "it goes on")
+
+    assert kept_digests(kept) == moments
+    assert kept.run("sh", "-c", _UNTOUCHED) == ""
+    if foreign == FOREIGN:
+        assert readable(image) == FOREIGN
+
+
+@pytest.mark.parametrize("percent", YANKS)
+def test_pulled_at_any_point_of_a_copy(percent: int, kept: VirtualDevice) -> None:
+    """Plugged in again, all is there."""
+    stick = Stick(kept.place / "stick", "vfat")
+    size = int(kept.run("sh", "-c", "cat /data/clips/moment-*/clip.mp4 | wc -c"))
+    port = kept.plug(stick.image, slow_bytes_per_s=400_000)
+    kept.usb.wait_for_bytes(port, 100_000 + size * percent // 100, 120)
+    kept.pull(port)
+    kept.pull(plug_until_solid(kept, stick))
+    assert digests_on(kept, stick) == kept_digests(kept)
+
+
+def test_the_next_good_stick_works(kept: VirtualDevice) -> None:
+    """After all of that."""
+    stick = Stick(kept.place / "good", "exfat")
+    kept.pull(plug_until_solid(kept, stick))
+    assert digests_on(kept, stick) == kept_digests(kept)
