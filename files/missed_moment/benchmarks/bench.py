@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 import callback
+import handing_over
 import insync
 import kept
 import listening
@@ -29,6 +30,7 @@ PARTS: dict[str, tuple[str, Callable[[Path], dict[str, Any]], Callable[[], str |
     "kept": ("(a, d) press to kept: 60 s at 10 Mbit/s", kept.measure, lambda: None),
     "callback": ("(b) one packet in the capture callback, while a save runs", callback.measure, slow_disk.missing),
     "sync": ("(e) sound and picture, in finished clips", insync.measure, lambda: None),
+    "handing over": ("(g) copied and verified", handing_over.measure, slow_disk.missing),
     "listening": ("(f) listening, without end", listening.measure, lambda: None),
     "memory": ("(c) memory over twelve simulated hours", memory.measure, lambda: None),
 }

@@ -2,17 +2,20 @@
 
 import os
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
-from missed_moment.clips.catalogue import Catalogue
-from missed_moment.durable import LocalDisk
+from missed_moment.clips.writer import Order
+from missed_moment.clock import NS
 from missed_moment.export import page as beside
 from missed_moment.export.handover import FOLDER, HandOver
-from rig import store_moment
+from missed_moment.ring import Ring
+from rig import writer_for
+from sound_rig import SEEN, SoundCard, flashing_film
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SIZES = {"phone": (390, 844), "laptop": (1280, 800)}
@@ -20,11 +23,24 @@ SIZES = {"phone": (390, 844), "laptop": (1280, 800)}
 
 @pytest.fixture(scope="module")
 def stick(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A stick with three moments."""
+    """A stick with three moments: two with a date, and one from before anybody told the time."""
     place = tmp_path_factory.mktemp("stick")
-    for _ in range(3):
-        store_moment(place / "store", seconds=2)
-    HandOver(Catalogue(place / "store", LocalDisk()), place, beside.Page("kitchen")).run()
+    catalogue, writer = writer_for(place / "store")
+    for number, day in enumerate((None, 22, 24)):
+        start_ns = (100 + number) * NS + 150_000_000
+        ring = Ring(100, 2**30)
+        for packet in flashing_film(start_ns, 4):
+            ring.push_video(packet)
+        for block in SoundCard(start_ns - NS).hear(0, start_ns + 4 * NS):
+            ring.push_pcm(block)
+        take = ring.follow(start_ns)
+        ring.cut(take)
+        moment = writer.write(Order(take, SEEN, (start_ns,), room=1, audible=True), lambda _: None)
+        dated = {"device": "kitchen", "clock_certain": day is not None}
+        if day:
+            dated["start"] = datetime(2026, 11, day, 16, 41, 7, tzinfo=UTC)
+        catalogue.write_info(moment.path, moment.info().model_copy(update=dated))
+    HandOver(catalogue, place, beside.Page("kitchen")).run()
     return place / FOLDER
 
 
@@ -49,7 +65,7 @@ def page(stick: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
         page.on("console", note_word)
         page.goto((stick / "index.html").as_uri())
         yield page
-        if shots := os.environ.get("SCREENSHOTS"):
+        if shots := os.environ.get("SCREENSHOTS"):  # for docs/pictures
             page.screenshot(path=Path(shots) / f"gallery-{size}-{scheme}.png")
         browser.close()
     assert said == []
@@ -67,12 +83,12 @@ def test_a_moment_plays_in_place_by_keyboard_alone(page: Page) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_function("document.querySelector('video').currentTime > 0.3")
-    assert page.locator("dialog p").inner_text() == "Moment 3 (test)"
+    assert page.locator("dialog p").inner_text() == "Tuesday, 24 November 2026, 16:41:07"
     page.get_by_role("button", name="Older").click()
-    page.wait_for_function("document.querySelector('video').currentSrc.endsWith('moment-000002.mp4')")
+    page.wait_for_function("document.querySelector('video').currentSrc.endsWith('16-41-07_moment-000002.mp4')")
     page.wait_for_function("document.querySelector('video').currentTime > 0.3")
     page.keyboard.press("Escape")
-    page.wait_for_function("document.activeElement.href?.endsWith('moment-000002.mp4')")
+    page.wait_for_function("document.activeElement.href?.endsWith('16-41-07_moment-000002.mp4')")
     assert not page.locator("dialog").is_visible()
 
 

@@ -24,7 +24,7 @@ def recorder(tmp_path: Path) -> Iterator[Recorder]:
     """It films, and has filmed for as long as a press goes back."""
     settings = Settings(moment=MomentSettings(before_s=BEFORE_S, after_s=AFTER_S))
     camera = Picamera2Camera(settings.video)
-    recorder = Recorder(Loaded(settings), camera, tmp_path, LocalDisk(), Board(), show=lambda _: None)
+    recorder = Recorder(Loaded(settings), camera, None, tmp_path, LocalDisk(), Board(), show=lambda _: None)
     recorder.start()
     try:
         wait_for(lambda: recorder.status().state == "recording", timeout_s=60)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from missed_moment.clips.mp4 import BRAND
 from missed_moment.errors import StickError
 from missed_moment.export import filesystem, mounts
 from missed_moment.export.admission import Volume
@@ -107,3 +108,15 @@ def test_what_is_not_a_file_system_is_not_mounted(tmp_path: Path) -> None:
         filesystem.mounted(Volume(tmp_path / "image", 0, "vfat")),
     ):
         pytest.fail("it was mounted")
+
+
+def test_what_fsck_made_of_a_copy_that_was_cut_short_goes(tmp_path: Path) -> None:
+    for name, content in (
+        ("FSCK0000.REC", BRAND + b"the rest"),
+        ("FSCK0001.REC", b"somebody's letter"),
+        ("clip.mp4", BRAND),
+    ):
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "FSCK0002.REC").mkdir()
+    filesystem._drop_salvaged(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["FSCK0001.REC", "FSCK0002.REC", "clip.mp4"]

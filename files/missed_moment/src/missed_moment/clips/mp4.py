@@ -107,10 +107,9 @@ class ClipFile:
     @classmethod
     def create(cls, file: SequentialFile, tracks: Sequence[Track]) -> "ClipFile":
         """Write the head: brand, the eight bytes that will be patched, and a `moov` that announces fragments."""
-        brand = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso5", b"iso6", b"avc1", b"mp41")
         extends = [_full(b"trex", 0, 0, struct.pack(">IIIII", i, 1, 0, 0, 0)) for i in range(1, len(tracks) + 1)]
-        file.write([brand, _box(b"free"), _moov(tracks, 0, _box(b"mvex", *extends))])
-        return cls(file, tracks, patch_at=len(brand))
+        file.write([BRAND, _box(b"free"), _moov(tracks, 0, _box(b"mvex", *extends))])
+        return cls(file, tracks, patch_at=len(BRAND))
 
     def append(self, runs: Iterable[tuple[Track, Sequence[Sample]]]) -> None:
         """Write one fragment: for each track, samples in decoding order that follow those before.
@@ -167,6 +166,10 @@ class ClipFile:
 def _box(kind: bytes, *content: bytes) -> bytes:
     body = b"".join(content)
     return HEAD.pack(8 + len(body), kind) + body
+
+
+BRAND = _box(b"ftyp", b"isom", struct.pack(">I", 0x200), b"isom", b"iso5", b"iso6", b"avc1", b"mp41")
+"""What each clip begins with."""
 
 
 def _descriptor(tag: int, *content: bytes) -> bytes:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from missed_moment.clips.mp4 import BRAND
 from missed_moment.errors import StickError
 from missed_moment.export import mounts
 from missed_moment.export.admission import Volume
@@ -74,6 +75,7 @@ def mounted(volume: Volume) -> Iterator[Path]:
         except OSError as error:
             raise StickError(f"{volume} cannot be mounted ({error.strerror}): use another stick") from error
         try:
+            _drop_salvaged(Path(place))
             yield Path(place)
         except BaseException:
             mounts.detach(Path(place))
@@ -85,6 +87,18 @@ def mounted(volume: Volume) -> Iterator[Path]:
             raise StickError(
                 f"{volume} cannot be unmounted ({error.strerror}): what is on it is not certain"
             ) from error
+
+
+def _drop_salvaged(place: Path) -> None:
+    """Remove what fsck.vfat made of a copy of ours that was cut short: it cannot be told to free such clusters."""
+    for path in place.glob("FSCK????.REC"):
+        try:
+            with path.open("rb") as file:
+                ours = file.read(len(BRAND)) == BRAND
+            if ours:
+                path.unlink()
+        except OSError as error:
+            log.info("%s stays on the stick (%s)", path.name, error.strerror)
 
 
 def _run(command: tuple[str | Path, ...], limit_s: float) -> int:

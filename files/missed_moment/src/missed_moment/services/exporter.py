@@ -5,11 +5,10 @@ udev has systemd start one for each stick; it is told to end (SIGTERM) when the 
 
 import logging
 import signal
-import time
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
 from pydantic import ValidationError
 
@@ -32,6 +31,7 @@ log = logging.getLogger(__name__)
 
 NOTICED_S = 5.0
 """Nobody sees so soon what the LED says of a stick that failed: who has pulled it by then had pulled it before."""
+_PULLED = {signal.SIGTERM, signal.SIGINT}
 PULLED_EARLY = "the stick was pulled before all was copied: plug it in again, it goes on where it stopped"
 
 
@@ -148,16 +148,27 @@ def serve(
         if trouble:
             log.error("%s", trouble)
             tell(Stick.FAILED, trouble)
-            time.sleep(NOTICED_S)
+            _until_pulled(NOTICED_S)
         unfinished = left_over
         if not trouble:
             tell(Stick.DONE)
-        _wait_for_a_signal()
+        _until_pulled()
     except KeyboardInterrupt:
         log.info("the stick was pulled")
     tell(Stick.NONE, unfinished)
 
 
-def _wait_for_a_signal() -> NoReturn:
-    while True:
-        signal.pause()
+def _until_pulled(limit_s: float | None = None) -> None:
+    """Return after `limit_s`, if that is given; raises KeyboardInterrupt as soon as the stick is pulled.
+
+    Blocked while it is waited for, the signal cannot slip in between looking and waiting.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PULLED)
+    try:
+        if limit_s is None:
+            signal.sigwait(_PULLED)
+        elif signal.sigtimedwait(_PULLED, limit_s) is None:
+            return
+        raise KeyboardInterrupt
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -28,6 +28,9 @@ EXIT_BUG = os.EX_SOFTWARE
 """Exit code after an error that nobody expected."""
 
 
+_ENDINGS = {signal.SIGTERM, signal.SIGINT}
+
+
 class _Finger:
     """Turns touches of the button into what the recorder understands."""
 
@@ -90,9 +93,11 @@ def run(places: Places, kind: Kind) -> bool:
     that is shown, while whatever still works goes on.
     """
     threading.excepthook = _end_at_once
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    # Blocked here and so in every thread, and waited for below: a handler may run while a lock is held, or too early
+    # for the wait that it is to end.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+    for ending in _ENDINGS:
+        signal.signal(ending, signal.SIG_DFL)  # what is ignored cannot be waited for
     loaded = config.load(places.settings)
     settings = loaded.settings
     lamps: list[Lamp] = [BoardLamp()]
@@ -124,7 +129,7 @@ def run(places: Places, kind: Kind) -> bool:
     recorder.start()
     log.info("recording with the %s camera into RAM; moments go to %s", camera.name, places.store)
     supervisor.ready()
-    ended.wait()
+    signal.sigwait(_ENDINGS)
     supervisor.stopping()
     server.stop()
     finished = recorder.stop()

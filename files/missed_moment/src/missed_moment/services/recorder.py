@@ -70,7 +70,9 @@ class Recorder:
         self._show = show
         bitrate = settings.video.bitrate_mbps * 1e6 / 8 * BYTES_MARGIN + SAMPLE_RATE * SAMPLE_BYTES
         seconds = settings.moment.before_s + RING_MARGIN_S
-        self.ring = Ring(seconds, round(seconds * bitrate), round(max(0.0, -settings.sound.offset_ms) * 1e6))
+        # Sound goes on for as long as the last picture is shown, and further if it is to be played earlier.
+        sound_ahead_ns = round(2 * NS / settings.video.fps + max(0.0, -settings.sound.offset_ms) * 1e6)
+        self.ring = Ring(seconds, round(seconds * bitrate), sound_ahead_ns)
         self._post_roll_bytes = round(settings.moment.after_s * bitrate)
         self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
         self._meter = FrameMeter()
