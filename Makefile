@@ -19,7 +19,7 @@ stories: .venv/tools
 rest: .venv/tools
 	@$(NOX)
 
-prove: .venv/tools ## the long proofs: 200 kills, 10,000 settings files, real slow and stopped disks, the rest of the matrix
+prove: .venv/tools ## the long proofs: kills, settings, a week of sound, slow disks, hostile sticks, the rest of the matrix
 	@$(NOX) --session prove players hostile "unit(pyav='14.2')" "trixie(libraries='newest')"
 
 machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh

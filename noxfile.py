@@ -173,12 +173,12 @@ def browser(session: nox.Session) -> None:
 
 @nox.session
 def prove(session: nox.Session) -> None:
-    """Prove what takes long: many kills, many settings files, a real disk that is slow or stands still."""
+    """Prove what takes long: many kills and settings files, damaged lists, weeks of sound, disks that stand still."""
     install(session, "test")
     session.chdir(PROJECT)
-    env = {"MISSED_MOMENT_KILLS": "201", "MISSED_MOMENT_SETTINGS": "10000"}
-    proofs = ("tests/unit/test_kill.py", "tests/unit/test_any_settings.py", "tests/prove")
-    session.run("python", "-m", "pytest", "-v", *proofs, *session.posargs, env=env)
+    env = {"MISSED_MOMENT_KILLS": "201", "MISSED_MOMENT_SETTINGS": "10000", "MISSED_MOMENT_STICKS": "120000"}
+    proofs = ("tests/unit/test_kill.py", "tests/unit/test_any_settings.py", "tests/unit/test_any_stick.py", "tests/prove")
+    session.run("python", "-m", "pytest", "-v", "--timeout=1800", *(session.posargs or proofs), env=env)
 
 
 @nox.session

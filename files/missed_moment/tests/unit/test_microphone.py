@@ -176,7 +176,8 @@ def test_sound_comes_back_with_the_microphone(tmp_path: Path, monkeypatch: pytes
     assert len(offsets) >= 2
     assert max(map(abs, offsets)) < 20
     [moment] = Catalogue(tmp_path, LocalDisk()).moments()
-    [gap] = moment.info().sound.gaps
+    # The camera may have been there a little before the microphone: that is no gap that anybody made.
+    [gap] = [gap for gap in moment.info().sound.gaps if gap.length_s > 0.2]
     assert gap.length_s == pytest.approx((back_ns - pulled_ns) / NS, abs=0.4)
 
 
