@@ -177,8 +177,8 @@ def prove(session: nox.Session) -> None:
     install(session, "test")
     session.chdir(PROJECT)
     env = {"MISSED_MOMENT_KILLS": "201", "MISSED_MOMENT_SETTINGS": "10000", "MISSED_MOMENT_STICKS": "120000"}
-    proofs = ("tests/unit/test_kill.py", "tests/unit/test_any_settings.py", "tests/unit/test_any_stick.py", "tests/prove")
-    session.run("python", "-m", "pytest", "-v", "--timeout=1800", *(session.posargs or proofs), env=env)
+    unit = ("tests/unit/test_kill.py", "tests/unit/test_any_settings.py", "tests/unit/test_any_stick.py")
+    session.run("python", "-m", "pytest", "-v", "--timeout=1800", *(session.posargs or (*unit, "tests/prove")), env=env)
 
 
 @nox.session
