@@ -30,6 +30,11 @@ _CLAP = "/usr/local/lib/virtual-board/clap"
 _CAMERA = "/sys/bus/platform/drivers/vivid"
 # Seconds and 0 or 1, for each change of the LED since `since`.
 _EDGES = "/gpio_value:/ { at = $(NF - 4) + 0; if ($NF != last && at >= since) print at, $NF; last = $NF }"
+_PRESS_AND_KILL = f"""
+echo pull-down >{_PULL}; sleep 0.2; echo pull-up >{_PULL}
+until [ -e /data/clips/.incoming/moment-*/moment.json ]; do sleep 0.05; done
+systemctl kill --signal=KILL missed-moment.service
+"""
 _NOISE = f"""
 for burst in $(seq "$1"); do
     for contact in $(seq 20); do echo pull-down; echo pull-up; done >{_PULL}
@@ -128,6 +133,10 @@ class VirtualDevice:
     def hold(self) -> float:
         """Press and hold, which means: forget. Returns when that began, on the device's clock."""
         return self.press(4.0)
+
+    def press_and_kill(self) -> None:
+        """Press, and kill the recorder as soon as the moment is kept, while it still grows."""
+        self.run("sh", "-c", _PRESS_AND_KILL)
 
     def noise(self, bursts: int = 1) -> float:
         """Touch the button as a loose contact does: each burst is 20 touches, as quick as they come."""

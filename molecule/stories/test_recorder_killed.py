@@ -6,10 +6,7 @@ from machines.virtual_device import VirtualDevice
 def test_recorder_killed(device: VirtualDevice) -> None:
     """It is started again by itself, what was pressed for is kept as far as it went, and it films."""
     before = len(device.moments())
-    pressed = device.press()
-    device.wait_until(lambda: "kept" in device.led_names(pressed), 30, "the LED says kept")
-    device.run("systemctl", "kill", "--signal=KILL", "missed-moment.service")
-
+    device.press_and_kill()
     device.wait_until(lambda: device.state() == "recording", 120, "it records again")
     moments = device.moments()
     assert len(moments) == before + 1
