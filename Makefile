@@ -12,12 +12,12 @@ demo: .venv/run ## try it without hardware: a synthetic camera, the terminal as 
 test: .venv/tools ## lint, types, unit tests, real picamera2, a real browser, the roles, a virtual device
 	@$(MAKE) --jobs 2 --keep-going --no-print-directory stories rest
 
-# A virtual device mostly waits for its one emulated processor: the rest goes on beside it.
+# A virtual device mostly waits for its emulated processor. The rest goes on beside it, and lets it go first.
 stories: .venv/tools
 	@$(NOX) --session machine
 
 rest: .venv/tools
-	@$(NOX)
+	@nice -n 5 $(NOX)
 
 prove: .venv/tools ## the long proofs: kills, settings, a week of sound, slow disks, hostile sticks, the rest of the matrix
 	@$(NOX) --session prove players hostile "unit(pyav='14.2')" "trixie(libraries='newest')"

@@ -74,8 +74,8 @@ def page(stick: Path, request: pytest.FixtureRequest) -> Iterator[Page]:
 
 def test_each_moment_is_shown_with_its_picture(page: Page) -> None:
     assert page.locator("li").count() == 3
-    pictures = page.evaluate("[...document.images].map(image => image.complete && image.naturalWidth)")
-    assert pictures == [320, 320, 320]
+    page.mouse.wheel(0, 5000)  # pictures are loaded when they come into sight
+    page.wait_for_function("[...document.images].every(image => image.complete && image.naturalWidth === 320)")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "it is wider than the screen"
 
 
