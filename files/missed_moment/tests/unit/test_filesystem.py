@@ -114,6 +114,7 @@ def test_what_fsck_made_of_a_copy_that_was_cut_short_goes(tmp_path: Path) -> Non
     for name, content in (
         ("FSCK0000.REC", BRAND + b"the rest"),
         ("FSCK0001.REC", b"somebody's letter"),
+        ("FSCK0003.REC", bytes(600) + b"what came after what was never written"),
         ("clip.mp4", BRAND),
     ):
         (tmp_path / name).write_bytes(content)

@@ -105,8 +105,17 @@ class Directory:
         self.rename(name + PART, name)
 
     def rename(self, name: str, new: str) -> None:
-        """Give a file its final name, durably."""
+        """Give a file its final name, durably.
+
+        FAT keeps length and place of a file beside its name, and Linux writes those of a new name with the file, not
+        with the directory: without the first sync, a stick that is pulled now has an empty file of that name.
+        """
         os.rename(name, new, src_dir_fd=self._fd, dst_dir_fd=self._fd)
+        descriptor = os.open(new, _READ, dir_fd=self._fd)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
         os.fsync(self._fd)
 
     def remove(self, name: str) -> None:

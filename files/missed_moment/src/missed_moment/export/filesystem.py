@@ -39,6 +39,8 @@ _KINDS: Mapping[str, _Kind] = {
     "ext4": _Kind(("e2fsck", "-p"), ("e2fsck", "-f", "-n"), "ext4", "errors=remount-ro"),
 }
 
+_SECTOR = 512
+
 SUPPORTED = tuple(_KINDS)
 """The kinds there are."""
 
@@ -90,12 +92,15 @@ def mounted(volume: Volume) -> Iterator[Path]:
 
 
 def _drop_salvaged(place: Path) -> None:
-    """Remove what fsck.vfat made of a copy of ours that was cut short: it cannot be told to free such clusters."""
+    """Remove what fsck.vfat made of a copy of ours that was cut short: it cannot be told to free such clusters.
+
+    They begin as a clip does, or, where the stick was pulled before that was written, with nothing at all.
+    """
     for path in place.glob("FSCK????.REC"):
         try:
             with path.open("rb") as file:
-                ours = file.read(len(BRAND)) == BRAND
-            if ours:
+                head = file.read(_SECTOR)
+            if head.startswith(BRAND) or not any(head):
                 path.unlink()
         except OSError as error:
             log.info("%s stays on the stick (%s)", path.name, error.strerror)

@@ -188,7 +188,7 @@ def _name_there(stick: Directory, known: dict[str, str], moment: Moment) -> str 
 def _free_name(stick: Directory, name: str) -> str:
     """Give another moment's file (another device's, or from before the card was flashed anew) no reason to go."""
     path, number, free = Path(name), 1, name
-    while stick.exists(free):
+    while stick.exists(free) and stick.size(free) != 0:  # an empty one is what a pull left of ours
         number += 1
         free = f"{path.stem}-{number}{path.suffix}"
     return free
