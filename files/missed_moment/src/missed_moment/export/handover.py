@@ -140,7 +140,8 @@ class HandOver:
 
     def _describe(self, stick: Directory, notes: dict[str, Note], moment: Moment, name: str) -> None:
         """Lay a thumbnail beside a copy, and note what it is. A clip without its thumbnail is whole all the same."""
-        notes.setdefault(name, Note.of(moment, name, self._page.device))
+        if name not in notes:
+            notes[name] = Note.of(moment, name, self._page.device)
         thumbnail = gallery.thumbnail_name(name)
         try:
             if not stick.exists(thumbnail):
