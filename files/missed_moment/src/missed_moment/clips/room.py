@@ -61,9 +61,9 @@ class Room:
             log.warning("deleting %s to make room%s", moment.path.name, "" if moment.exported else ", never exported")
             self._catalogue.remove(moment)
 
-    def tidy(self, now: datetime) -> int:
-        """Delete what has been on a stick for long enough, and return how many. Raises OSError as the disk does."""
-        leaving = expired(self._catalogue.moments(), self._keep, now)
+    def tidy(self, moments: Iterable[Moment], now: datetime) -> int:
+        """Delete those that a stick has had for long enough; returns how many. Raises OSError as the disk does."""
+        leaving = expired(moments, self._keep, now)
         for moment in leaving:
             log.info("%s was copied and verified long enough ago: deleted here", moment.path.name)
             self._catalogue.remove(moment)

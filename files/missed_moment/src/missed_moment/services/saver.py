@@ -7,7 +7,7 @@ from queue import Empty, SimpleQueue
 from typing import Literal
 
 from missed_moment import clock
-from missed_moment.clips.catalogue import Catalogue
+from missed_moment.clips.catalogue import Catalogue, Moment
 from missed_moment.clips.recovery import recover
 from missed_moment.clips.room import Room
 from missed_moment.clips.writer import MomentWriter, Order
@@ -45,6 +45,7 @@ class Saver:
         self._on_kept = on_kept
         self._on_done = on_done
         self.stored = StoreStatus()
+        self._moments: list[Moment] = []  # those that `stored` counts
         self._clock = (False, False)  # what was known of the time when dates were last looked at
         self._queue: SimpleQueue[Order | Literal["look", "stop"]] = SimpleQueue()
         self._lock = threading.Lock()
@@ -131,16 +132,18 @@ class Saver:
         except OSError as error:
             log.warning("the store cannot be looked at (%s)", error)
             return
+        self._moments = moments
         waiting = sum(moment.exported is None for moment in moments)
         self.stored = StoreStatus(moments=len(moments), not_exported=waiting, free_bytes=free)
 
     def _tidy(self) -> None:
-        """Let go of what a stick has had for long enough."""
+        """Let go of what a stick has had for long enough. Where nothing is due, the disk is not asked."""
         try:
-            if self._room.tidy(clock.wall_time().at):
+            if self._room.tidy(self._moments, clock.wall_time().at):
                 self._count()
         except OSError as error:
             log.warning("what was exported long ago cannot be deleted (%s)", error)
+            self._count()
 
     def _redate(self) -> None:
         """More may be known of the time than when the moments of this boot were taken."""
