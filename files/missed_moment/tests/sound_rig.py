@@ -1,6 +1,7 @@
 """Pictures that flash and sound that chirps, at each whole second, as a camera and a sound card would deliver them."""
 
 import functools
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,14 +9,14 @@ import av
 import numpy as np
 
 from missed_moment import sync
-from missed_moment.capture.chirping import chirp, sound_at
+from missed_moment.capture.chirping import chirp
 from missed_moment.capture.encoder import SoftwareEncoder
 from missed_moment.capture.synthetic import paint
+from missed_moment.capture.synthetic_microphone import PERIOD, SyntheticMicrophone
 from missed_moment.clock import NS
 from missed_moment.packets import SAMPLE_RATE, PcmBlock, VideoFormat, VideoPacket
 
 SEEN = VideoFormat(256, 144, 30)
-PERIOD = SAMPLE_RATE // 50
 
 
 @functools.cache
@@ -50,17 +51,17 @@ class SoundCard:
 
     def __init__(self, started_ns: int, ppm: float = 0, late_ns: Callable[[int], int] = never_late) -> None:
         self._started_ns = started_ns
-        self._step_ns = NS / SAMPLE_RATE / (1 + ppm * 1e-6)
+        self._microphone = SyntheticMicrophone(ppm)
         self._late_ns = late_ns
 
     def hear(self, from_ns: int, to_ns: int) -> Iterator[PcmBlock]:
         """Yield the blocks that begin between two times."""
-        number = max(0, int((from_ns - self._started_ns) / self._step_ns) // PERIOD)
-        while (begin_ns := self._started_ns + round(number * PERIOD * self._step_ns)) < to_ns:
-            seconds = (begin_ns % NS + np.arange(PERIOD) * self._step_ns) / NS
-            data = (sound_at(seconds) * 32767).astype("<i2").tobytes()
-            yield PcmBlock(data, begin_ns + self._late_ns(number), number * PERIOD)
-            number += 1
+        period_ns = PERIOD * self._microphone.step_ns
+        for number in itertools.count(max(0, int((from_ns - self._started_ns) / period_ns))):
+            block = self._microphone.block(self._started_ns, number * PERIOD)
+            if block.pts_ns >= to_ns:
+                return
+            yield block._replace(pts_ns=block.pts_ns + self._late_ns(number))
 
 
 def jitter(seed: int) -> Callable[[int], int]:

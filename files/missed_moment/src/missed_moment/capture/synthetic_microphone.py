@@ -10,17 +10,21 @@ from missed_moment.capture.microphone import SoundSink
 from missed_moment.clock import NS
 from missed_moment.packets import SAMPLE_RATE, PcmBlock
 
-_PERIOD = SAMPLE_RATE // 50
+PERIOD = SAMPLE_RATE // 50
+"""Samples in a block."""
 _FULL_SCALE = 32767
 
 
 class SyntheticMicrophone:
-    """Hears a chirp at every whole second, with a sound card whose clock is `ppm` parts in a million too fast."""
+    """Hears a chirp at every whole second, with a sound card whose clock is `ppm` parts in a million too fast.
+
+    `step_ns` is how far its samples are apart.
+    """
 
     name = "synthetic"
 
     def __init__(self, ppm: float = 0.0) -> None:
-        self._step_ns = NS / SAMPLE_RATE / (1 + ppm * 1e-6)
+        self.step_ns = NS / SAMPLE_RATE / (1 + ppm * 1e-6)
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -45,10 +49,10 @@ class SyntheticMicrophone:
             if self._stop.wait(max(0.0, (block.end_ns - clock.monotonic_ns()) / NS)):
                 return
             sink(block)
-            heard += _PERIOD
+            heard += PERIOD
 
     def block(self, start_ns: int, first_sample: int) -> PcmBlock:
         """Return the period that begins with `first_sample` of a card that was started at `start_ns`."""
-        times_ns = start_ns % NS + (first_sample + np.arange(_PERIOD)) * self._step_ns
+        times_ns = start_ns % NS + (first_sample + np.arange(PERIOD)) * self.step_ns
         data = (sound_at(times_ns / NS) * _FULL_SCALE).astype("<i2").tobytes()
-        return PcmBlock(data, start_ns + round(first_sample * self._step_ns), first_sample)
+        return PcmBlock(data, start_ns + round(first_sample * self.step_ns), first_sample)
