@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from machines import host
+from machines.sticks import MB, sparse
 
-MB = 1 << 20
 _SECTOR = 512
 _SIZE = 48 * MB
 FOREIGN = {"letter.txt": b"Dear Sir,\n", "holiday/beach.jpg": bytes(range(256)) * 40}
@@ -80,18 +80,13 @@ def _noise(seed: int) -> bytes:
     return random.Random(seed).randbytes(4096)  # noqa: S311 - the same noise each time
 
 
-def _empty(image: Path) -> None:
-    with image.open("wb") as file:
-        file.truncate(_SIZE)
-
-
 def _other(image: Path, *command: str) -> None:
-    _empty(image)
+    sparse(image, _SIZE)
     subprocess.run([*command, image], check=True, capture_output=True)
 
 
 def _signed(image: Path, at: int, content: bytes) -> None:
-    _empty(image)
+    sparse(image, _SIZE)
     _patch(image, at, content)
 
 
@@ -215,7 +210,7 @@ def _vfat_with_many(image: Path) -> None:
 
 def _table(image: Path, script: str) -> None:
     host.install("sfdisk", "fdisk")
-    _empty(image)
+    sparse(image, _SIZE)
     subprocess.run(["sfdisk", "--quiet", "--no-reread", image], check=True, input=script, text=True)
 
 
@@ -234,8 +229,6 @@ def _partition_beyond(image: Path) -> None:
 def _efi_alone(image: Path) -> None:
     _table(image, "label: gpt\nstart=2048, size=80000, type=uefi\n")
     with tempfile.TemporaryDirectory(dir=image.parent) as scratch:
-        part = Path(scratch) / "part"
-        with part.open("wb") as file:
-            file.truncate(80000 * _SECTOR)
+        part = sparse(Path(scratch) / "part", 80000 * _SECTOR)
         subprocess.run(["mkfs.vfat", "-F", "32", part], check=True, capture_output=True)
         _patch(image, 2048 * _SECTOR, part.read_bytes())

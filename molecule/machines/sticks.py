@@ -57,12 +57,12 @@ class Stick:
         host.install("mkfs.exfat", "exfatprogs")
         host.install("sfdisk", "fdisk")
         if self.kind == BLANK:
-            _sparse(self.image, 64 * MB)
+            sparse(self.image, 64 * MB)
             return
         kind = KINDS[self.kind]
         offsets = _offsets(kind)
         end = offsets[-1] + kind.parts[-1].size
-        _sparse(self.image, end if kind.used is None else end + MB)
+        sparse(self.image, end if kind.used is None else end + MB)
         if kind.used is not None:
             lines = [
                 f"start={offset // _SECTOR}, size={part.size // _SECTOR}, type={part.type}"
@@ -71,7 +71,7 @@ class Stick:
             subprocess.run(["sfdisk", "--quiet", self.image], check=True, input="\n".join(lines), text=True)
         for offset, part in zip(offsets, kind.parts, strict=True):
             with tempfile.TemporaryDirectory(dir=self.image.parent) as scratch:
-                made = _sparse(Path(scratch) / "part", part.size)
+                made = sparse(Path(scratch) / "part", part.size)
                 subprocess.run([*_MAKE[part.filesystem], made], check=True, stdout=subprocess.DEVNULL)
                 copy = ("dd", f"if={made}", f"of={self.image}", "bs=1M", "oflag=seek_bytes", f"seek={offset}")
                 subprocess.run([*copy, "conv=notrunc,sparse", "status=none"], check=True)
@@ -125,7 +125,8 @@ def _offsets(kind: _Kind) -> list[int]:
     return begins
 
 
-def _sparse(path: Path, size: int) -> Path:
+def sparse(path: Path, size: int) -> Path:
+    """Make a file of nothing, `size` bytes long, and return it."""
     with path.open("wb") as file:
         file.truncate(size)
     return path

@@ -14,11 +14,9 @@ from typing import Any
 import slow_disk
 from material import BEFORE_S, VIDEO, film
 from missed_moment.clips.catalogue import Catalogue
-from missed_moment.clips.writer import Order
 from missed_moment.durable import LocalDisk
 from missed_moment.export.handover import FOLDER, HandOver
-from missed_moment.ring import Ring
-from rig import writer_for
+from rig import order_of, writer_for
 
 CLIPS, ROUNDS = 3, 5
 STICK = 20_000_000
@@ -44,13 +42,7 @@ def measure(directory: Path) -> dict[str, Any]:
 def _moments(store: Path) -> Catalogue:
     _, writer = writer_for(store)
     for _ in range(CLIPS):
-        ring = Ring(BEFORE_S + 10, 2**30)
-        packets = film(BEFORE_S / 2)
-        for packet in packets:
-            ring.push_video(packet)
-        take = ring.follow(packets[0].pts_ns)
-        ring.cut(take)
-        writer.write(Order(take, VIDEO, (0,), room=0), lambda _: None)
+        writer.write(order_of(film(BEFORE_S / 2), video=VIDEO), lambda _: None)
     return Catalogue(store, LocalDisk())
 
 
@@ -80,6 +72,7 @@ def _ours(catalogue: Catalogue, stick: Path) -> float:
 
 
 def _forget_all(stick: Path) -> None:
-    for name in ("by-hand", FOLDER):
-        shutil.rmtree(stick / name, ignore_errors=True)
+    for path in (stick / "by-hand", stick / FOLDER):
+        if path.exists():
+            shutil.rmtree(path)
     _CACHES.write_text("3")

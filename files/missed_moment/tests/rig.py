@@ -22,7 +22,7 @@ from missed_moment.clips.writer import Label, MomentWriter, Order
 from missed_moment.clock import NS
 from missed_moment.config import Loaded, MomentSettings, Settings, SoundSettings, StickSettings, VideoSettings
 from missed_moment.durable import Disk, LocalDisk
-from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.packets import PcmBlock, VideoFormat, VideoPacket
 from missed_moment.ring import Ring
 from missed_moment.services.recorder import Recorder
 
@@ -124,16 +124,24 @@ def writer_for(store: Path, disk: Disk | None = None) -> tuple[Catalogue, Moment
     return catalogue, MomentWriter(catalogue, Room(catalogue, "stop", timedelta(days=30)), Board(), Label("test"))
 
 
-def order_of(packets: list[VideoPacket], live: list[VideoPacket] = ()) -> Order:
-    """An order with `packets` as history and `live` coming after the press; its take has ended."""
+def order_of(
+    packets: list[VideoPacket],
+    live: list[VideoPacket] = (),
+    blocks: list[PcmBlock] = (),
+    video: VideoFormat = SMALL,
+) -> Order:
+    """An order with `packets` and `blocks` as history, and `live` coming after the press; its take has ended."""
     ring = Ring(1000, 2**30)
     for packet in packets:
         ring.push_video(packet)
+    for block in blocks:
+        ring.push_pcm(block)
     take = ring.follow(packets[0].pts_ns if packets else 0)
     for packet in live:
         ring.push_video(packet)
     ring.cut(take)
-    return Order(take, SMALL, presses=(packets[-1].pts_ns if packets else 0,), room=1)
+    pressed_ns = packets[-1].pts_ns if packets else 0
+    return Order(take, video, presses=(pressed_ns,), room=1, audible=bool(blocks))
 
 
 def store_moment(store: Path, seconds: float = 2) -> None:

@@ -4,6 +4,7 @@ Time is simulated, everything that packets pass through is real. In between the 
 second and pictures one a second; around them it is as on a device.
 """
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -46,10 +47,6 @@ def _hear(ppm: float, started_ns: int, from_ns: int, to_ns: int, late_ns: Callab
         yield at_ns, block
 
 
-def _nothing(ppm: float, started_ns: int, from_ns: int, to_ns: int) -> Blocks:
-    return _hear(ppm, started_ns, from_ns, to_ns)
-
-
 def _overrun(ppm: float, started_ns: int, from_ns: int, to_ns: int) -> Blocks:
     lost_ns = to_ns - 25 * NS
     yield from _hear(ppm, started_ns, from_ns, lost_ns)
@@ -58,7 +55,7 @@ def _overrun(ppm: float, started_ns: int, from_ns: int, to_ns: int) -> Blocks:
 
 def _late_reads(ppm: float, started_ns: int, from_ns: int, to_ns: int) -> Blocks:
     """Every block is read late by 200 ms, and a quarter of them are not even told right."""
-    chance = iter(range(1 << 30))
+    chance = itertools.count()
     for at_ns, block in _hear(ppm, started_ns, from_ns, to_ns, lambda _: _LATE_NS if next(chance) % 4 == 0 else 0):
         yield at_ns + _LATE_NS, block
 
@@ -72,7 +69,7 @@ def _replugged(ppm: float, started_ns: int, from_ns: int, to_ns: int) -> Blocks:
 
 def _wall_clock_steps() -> ExitStack:
     """CLOCK_REALTIME jumps by an hour each time that it is asked, forward and back."""
-    stack, steps = ExitStack(), iter(range(1 << 30))
+    stack, steps = ExitStack(), itertools.count()
     said = mock.Mock(side_effect=lambda: (1_800_000_000 + 3600 * (next(steps) % 3 - 1)) * NS)
     stack.enter_context(mock.patch("time.time_ns", said))
     return stack
@@ -80,17 +77,17 @@ def _wall_clock_steps() -> ExitStack:
 
 def _stalling() -> Disk:
     """A disk that stands still for a second at each tenth call, while sound is being encoded ahead of it."""
-    calls, never = iter(range(1 << 30)), threading.Event()
+    calls, never = itertools.count(), threading.Event()
     return HookedDisk(lambda call, _: never.wait(1) if call == "writev" and next(calls) % 10 == 5 else None)
 
 
 FAULTS = {
-    "none": Fault(_nothing),
+    "none": Fault(_hear),
     "overrun": Fault(_overrun),
-    "wall clock steps": Fault(_nothing, during=_wall_clock_steps),
+    "wall clock steps": Fault(_hear, during=_wall_clock_steps),
     "late reads": Fault(_late_reads),
     "unplugged, replugged": Fault(_replugged),
-    "stalled disk": Fault(_nothing, disk=_stalling),
+    "stalled disk": Fault(_hear, disk=_stalling),
 }
 
 

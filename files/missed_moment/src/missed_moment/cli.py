@@ -21,6 +21,7 @@ from missed_moment.places import SETTINGS, SOCKET, STORE, Places, settings_file
 
 if TYPE_CHECKING:
     from missed_moment.capture.choice import Kind
+    from missed_moment.clips.catalogue import Catalogue
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_RECORDER = 1, 2, 3
 
@@ -125,11 +126,9 @@ def clips(store: Path, as_json: bool) -> None:
     """List the moments in the store, oldest first."""
     from rich.console import Console
 
-    from missed_moment.clips.catalogue import Catalogue
-    from missed_moment.durable import LocalDisk
     from missed_moment.tables import clip_row, clips_table
 
-    rows = [clip_row(moment) for moment in Catalogue(store, LocalDisk()).moments()]
+    rows = [clip_row(moment) for moment in _catalogue(store).moments()]
     if as_json:
         click.echo(json.dumps(rows, indent=2))
     else:
@@ -146,13 +145,11 @@ def export_command(directory: Path, config: Path, store: Path, socket: Path) -> 
 
     A running recorder shows on its LED how far it is; none needs to run.
     """
-    from missed_moment.clips.catalogue import Catalogue
     from missed_moment.config import load
-    from missed_moment.durable import LocalDisk
     from missed_moment.export.handover import FOLDER
     from missed_moment.services.exporter import export
 
-    report = export(Catalogue(store, LocalDisk()), directory, socket, load(config).settings.device)
+    report = export(_catalogue(store), directory, socket, load(config).settings.device)
     click.echo(
         f"{len(report.copied)} copied and verified ({report.size / 1e6:.1f} MB), "
         f"{report.already_there} were there already: {directory / FOLDER}"
@@ -171,9 +168,7 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
 
     udev has systemd run this for each stick. It needs the right to mount, and a mount namespace of its own.
     """
-    from missed_moment.clips.catalogue import Catalogue
     from missed_moment.config import load
-    from missed_moment.durable import LocalDisk
     from missed_moment.export.filesystem import SUPPORTED
     from missed_moment.export.usb import UsbDevice  # libudev is not everywhere: it is part of Linux
     from missed_moment.services.exporter import page, serve, tell_time
@@ -185,7 +180,7 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
     with closing(Teller(socket, usb.name)) as teller:
         serve(
             usb,
-            Catalogue(store, LocalDisk()),
+            _catalogue(store),
             accepted,
             teller.tell,
             lambda: page(settings.device, socket),
@@ -233,6 +228,13 @@ def demo_command(directory: Path) -> None:
         demo.by_hand(directory)
     else:
         demo.by_itself(directory)
+
+
+def _catalogue(store: Path) -> "Catalogue":
+    from missed_moment.clips.catalogue import Catalogue
+    from missed_moment.durable import LocalDisk
+
+    return Catalogue(store, LocalDisk())
 
 
 def main() -> None:

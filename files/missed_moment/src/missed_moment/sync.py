@@ -49,7 +49,9 @@ def measure(path: Path, find_sounds: FindSounds | None = None) -> list[float]:
     cannot be decoded, or has no sound.
     """
     seen = decode(path)
-    pictures = flashes(seen) if len(flashes(seen)) else claps(seen)
+    pictures = flashes(seen)
+    if not len(pictures):
+        pictures = claps(seen)
     sounds = seen.sound_s + (find_sounds or bangs)(seen.sound)
     offsets = [sounds - at for at in pictures]
     nearest = [float(offset[np.argmin(np.abs(offset))]) for offset in offsets if len(offset)]

@@ -9,13 +9,11 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Page, Request, sync_playwright
 
-from missed_moment.clips.writer import Order
 from missed_moment.clock import NS
 from missed_moment.export import page as beside
 from missed_moment.export.handover import FOLDER, HandOver
-from missed_moment.ring import Ring
-from rig import writer_for
-from sound_rig import SEEN, SoundCard, flashing_film
+from rig import order_of, writer_for
+from sound_rig import SoundCard, flashing_film
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 SIZES = {"phone": (390, 844), "laptop": (1280, 800)}
@@ -28,14 +26,8 @@ def stick(tmp_path_factory: pytest.TempPathFactory) -> Path:
     catalogue, writer = writer_for(place / "store")
     for number, day in enumerate((None, 22, 24)):
         start_ns = (100 + number) * NS + 150_000_000
-        ring = Ring(100, 2**30)
-        for packet in flashing_film(start_ns, 4):
-            ring.push_video(packet)
-        for block in SoundCard(start_ns - NS).hear(0, start_ns + 4 * NS):
-            ring.push_pcm(block)
-        take = ring.follow(start_ns)
-        ring.cut(take)
-        moment = writer.write(Order(take, SEEN, (start_ns,), room=1, audible=True), lambda _: None)
+        blocks = list(SoundCard(start_ns - NS).hear(0, start_ns + 4 * NS))
+        moment = writer.write(order_of(flashing_film(start_ns, 4), blocks=blocks), lambda _: None)
         dated = {"device": "kitchen", "clock_certain": day is not None}
         if day:
             dated["start"] = datetime(2026, 11, day, 16, 41, 7, tzinfo=UTC)
