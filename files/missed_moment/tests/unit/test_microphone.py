@@ -134,7 +134,7 @@ class Pluggable(SyntheticMicrophone):
 
     def pull(self) -> None:
         self.plugged = False
-        self._stop.set()
+        self._worker._ending.set()
 
 
 def clip_in(store: Path) -> Path:
@@ -197,7 +197,7 @@ def test_the_switch_turns_the_microphone_off_and_forgets(tmp_path: Path) -> None
     with recording(tmp_path, microphone=SyntheticMicrophone()) as recorder:
         wait_for(lambda: len(recorder.ring._pcm) > 20)
         recorder.switch(False)
-        wait_for(lambda: recorder._listening._source._microphone._thread is None)
+        wait_for(lambda: not recorder._listening._source._microphone._worker.runs)
         wait_for(lambda: not recorder.ring._pcm)
         assert recorder.status().sound == "off"
         recorder.switch(True)

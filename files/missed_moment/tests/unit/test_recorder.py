@@ -192,7 +192,7 @@ def test_the_switch_turns_the_camera_off_and_forgets(tmp_path: Path) -> None:
         filled(recorder)
         recorder.switch(False)
         wait_for(lambda: recorder.status().state == "off")
-        wait_for(lambda: recorder._filming._source._camera._thread is None)  # what came until then is gone as well
+        wait_for(lambda: not recorder._filming._source._camera._worker.runs)  # what came until then is gone as well
         wait_for(lambda: recorder.ring.state().size == 0)
         threading.Event().wait(1.2)  # longer than until the next keyframe
         assert recorder.ring.state().size == 0

@@ -1,13 +1,13 @@
 """A sound card, through ALSA."""
 
 import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from missed_moment import clock
 from missed_moment.capture.microphone import SoundSink
+from missed_moment.capture.worker import Worker
 from missed_moment.clock import NS
 from missed_moment.errors import MicrophoneError
 from missed_moment.packets import SAMPLE_BYTES, SAMPLE_RATE, PcmBlock
@@ -105,22 +105,16 @@ class AlsaMicrophone:
         self._card = card
         self._open = open_card
         self._find = find_cards
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._worker = Worker("microphone")
 
     def start(self, sink: SoundSink) -> None:
         """Begin to listen. Raises MicrophoneError where there is no such card, or it cannot be had."""
         card = self._open(self._choose())
-        self._stopped.clear()
-        self._thread = threading.Thread(target=self._listen, args=(card, sink), name="microphone", daemon=True)
-        self._thread.start()
+        self._worker.start(lambda: self._listen(card, sink))
 
     def stop(self) -> None:
         """Stop listening and close the card."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._worker.stop()
 
     def _choose(self) -> str:
         there = self._find()
@@ -133,7 +127,7 @@ class AlsaMicrophone:
     def _listen(self, card: Card, sink: SoundSink) -> None:
         first_sample, expected_ns = 0, None
         try:
-            while not self._stopped.is_set():
+            while not self._worker.ends:
                 data, begin_ns = card.read()
                 if not data:
                     continue  # it ran over: what comes next says when it was captured

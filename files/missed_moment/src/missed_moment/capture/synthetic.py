@@ -1,6 +1,5 @@
 """A camera without hardware: real time, real H.264, and a picture from which a program can read what it is."""
 
-import threading
 from datetime import datetime
 
 import av
@@ -10,6 +9,7 @@ from missed_moment import clock
 from missed_moment.capture.camera import VideoSink
 from missed_moment.capture.encoder import SoftwareEncoder
 from missed_moment.capture.painting import GREY, WHITE, Luma, burn_number, draw_dial, draw_text
+from missed_moment.capture.worker import Worker
 from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
 from missed_moment.packets import VideoFormat
@@ -50,23 +50,17 @@ class SyntheticCamera:
     def __init__(self, video: VideoSettings) -> None:
         self._format = VideoFormat(video.width, video.height, video.fps)
         self._bitrate = round(video.bitrate_mbps * 1e6)
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._worker = Worker("camera")
         self._next_number = 0  # goes on through restarts, so that no two pictures ever look alike
 
     def start(self, sink: VideoSink) -> VideoFormat:
         """Begin to film. Raises nothing."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._film, args=(sink,), name="camera", daemon=True)
-        self._thread.start()
+        self._worker.start(lambda: self._film(sink))
         return self._format
 
     def stop(self) -> None:
         """Stop filming."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._worker.stop()
 
     def _film(self, sink: VideoSink) -> None:
         width, height, fps = self._format
@@ -75,7 +69,7 @@ class SyntheticCamera:
         start_ns, taken = clock.monotonic_ns(), 0
         while True:
             pts_ns = start_ns + round(taken * NS / fps)
-            if self._stop.wait(max(0.0, (pts_ns - clock.monotonic_ns()) / NS)):
+            if self._worker.ends_within((pts_ns - clock.monotonic_ns()) / NS):
                 return
             paint(planes[:height], self._next_number, pts_ns, fps)
             for packet in encoder.encode(av.VideoFrame.from_ndarray(planes, format="yuv420p"), pts_ns):

@@ -1,12 +1,11 @@
 """A microphone without hardware: real time, and a sound that belongs to the synthetic camera's picture."""
 
-import threading
-
 import numpy as np
 
 from missed_moment import clock
 from missed_moment.capture.chirping import sound_at
 from missed_moment.capture.microphone import SoundSink
+from missed_moment.capture.worker import Worker
 from missed_moment.clock import NS
 from missed_moment.packets import SAMPLE_RATE, PcmBlock
 
@@ -25,28 +24,22 @@ class SyntheticMicrophone:
 
     def __init__(self, ppm: float = 0.0) -> None:
         self.step_ns = NS / SAMPLE_RATE / (1 + ppm * 1e-6)
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._worker = Worker("microphone")
 
     def start(self, sink: SoundSink) -> None:
         """Begin to listen. Raises nothing."""
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._listen, args=(sink,), name="microphone", daemon=True)
-        self._thread.start()
+        self._worker.start(lambda: self._listen(sink))
 
     def stop(self) -> None:
         """Stop listening."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._worker.stop()
 
     def _listen(self, sink: SoundSink) -> None:
         start_ns, heard = clock.monotonic_ns(), 0
         while True:
             block = self.block(start_ns, heard)
             # A period is there when its last sample is.
-            if self._stop.wait(max(0.0, (block.end_ns - clock.monotonic_ns()) / NS)):
+            if self._worker.ends_within((block.end_ns - clock.monotonic_ns()) / NS):
                 return
             sink(block)
             heard += PERIOD

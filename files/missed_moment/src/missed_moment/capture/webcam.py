@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +13,7 @@ from av.error import FFmpegError
 from missed_moment import clock
 from missed_moment.capture.camera import VideoSink
 from missed_moment.capture.encoder import SoftwareEncoder
+from missed_moment.capture.worker import Worker
 from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError
@@ -39,8 +39,7 @@ class WebcamCamera:
         """Set up for `video`; `open_device` opens a path as `av.open` does."""
         self._video = video
         self._open = open_device
-        self._stop = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._worker = Worker("camera")
 
     def start(self, sink: VideoSink) -> VideoFormat:
         """Begin to film. Raises CameraError where no device can be opened."""
@@ -49,17 +48,12 @@ class WebcamCamera:
         video = VideoFormat(
             stream.width // 2 * 2, stream.height // 2 * 2, float(stream.average_rate or self._video.fps)
         )
-        self._stop.clear()
-        self._thread = threading.Thread(target=self._film, args=(container, video, sink), name="camera", daemon=True)
-        self._thread.start()
+        self._worker.start(lambda: self._film(container, video, sink))
         return video
 
     def stop(self) -> None:
         """Stop filming and close the device."""
-        self._stop.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
+        self._worker.stop()
 
     def _open_first(self) -> InputContainer:
         refused = []
@@ -84,7 +78,7 @@ class WebcamCamera:
         try:
             with container:
                 for frame, pts_ns in _frames(container):
-                    if self._stop.is_set():
+                    if self._worker.ends:
                         return
                     picture = frame.reformat(video.width, video.height, "yuv420p")
                     for packet in encoder.encode(picture, pts_ns):
