@@ -14,7 +14,7 @@ from missed_moment.clock import NS
 from missed_moment.durable import LocalDisk
 from missed_moment.packets import SAMPLE_RATE, PcmBlock, VideoPacket
 from rig import film
-from sound_rig import PERIOD, SEEN, SoundCard, flashing_film
+from sound_rig import PERIOD, SEEN, SoundCard, flashing_film, offsets_ms
 
 CLAPS_S = (1.1, 2.23, 3.37, 4.5, 5.61)
 
@@ -82,6 +82,15 @@ def test_flashes_are_measured_exactly(tmp_path: Path) -> None:
     [finding] = checkup.sync_checkup([clip], tmp_path / "none", tmp_path)
     assert finding.good, finding
     assert "6 claps" in finding.text
+
+
+@pytest.mark.parametrize("before_first_flash_ms", [-20, -5, 1, 20, 40])
+def test_a_flash_at_the_edge_of_a_clip_is_not_measured_wrongly(before_first_flash_ms: int, tmp_path: Path) -> None:
+    start_ns = 500 * NS - before_first_flash_ms * 1_000_000
+    blocks = list(SoundCard(start_ns - NS).hear(0, start_ns + 3 * NS))
+    apart_ms = offsets_ms(write(tmp_path / "clip.mp4", flashing_film(start_ns, 3), blocks))
+    assert len(apart_ms) >= 2
+    assert max(map(abs, apart_ms)) < 2
 
 
 def test_a_clip_without_claps_says_what_to_do(tmp_path: Path) -> None:
