@@ -1,16 +1,21 @@
 """USB ports of a virtual machine: sticks are plugged in and pulled out while it runs."""
 
 import itertools
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from machines import host
 from machines.lines import Line, Refused
 
 _PULL_LIMIT_S = 30.0
 _LOOK_AGAIN_S = 0.02
+_HUB = "4"
+HUB_SOCKETS = (f"{_HUB}.1", f"{_HUB}.2")
+"""Where sticks can be plugged into a hub."""
 
 
 @dataclass(frozen=True)
@@ -46,13 +51,19 @@ class UsbPorts:
         slow_bytes_per_s: int | None = None,
         write_protected: bool = False,
         broken_sectors: Sequence[int] = (),
+        real_bytes: int | None = None,
+        socket: str = "",
     ) -> Port:
-        """Plug in a stick whose bytes are the file `image`. Raises Refused.
+        """Plug in a stick whose bytes are the file `image`, into a `socket` of a hub if one is named. Raises Refused.
 
-        It may be slow, have its switch on "lock", or answer with errors to whoever touches some of its sectors.
+        It may be slow, have its switch on "lock", answer with errors to whoever touches some of its sectors, or have
+        less memory than it says.
         """
         port = Port(f"stick{next(self._numbers)}", slow=slow_bytes_per_s is not None)
         medium: dict[str, Any] = {"driver": "raw", "file": {"driver": "file", "filename": str(image)}}
+        if real_bytes is not None:
+            server = {"type": "unix", "path": str(_served_by_less(image, real_bytes))}
+            medium = {"driver": "raw", "file": {"driver": "nbd", "server": server}}
         if write_protected:
             medium = {**medium, "read-only": True, "file": {**medium["file"], "read-only": True}}
         if broken_sectors:
@@ -73,6 +84,7 @@ class UsbPorts:
                 "drive": port.medium,
                 "removable": True,
                 "serial": port.name,
+                **({"port": socket} if socket else {}),
             },
         )
         self.plugged.append(port)
@@ -80,8 +92,15 @@ class UsbPorts:
 
     def plug_keyboard(self) -> Callable[[], None]:
         """Plug in a keyboard; returns what pulls it out again. Raises Refused."""
-        name = f"keyboard{next(self._numbers)}"
-        self._qmp.ask("device_add", {"driver": "usb-kbd", "id": name, "bus": "xhci.0"})
+        return self._plug_other("usb-kbd", {})
+
+    def plug_hub(self) -> Callable[[], None]:
+        """Plug in a hub, whose sockets are `HUB_SOCKETS`; returns what pulls it out again. Raises Refused."""
+        return self._plug_other("usb-hub", {"port": _HUB})
+
+    def _plug_other(self, driver: str, properties: dict[str, str]) -> Callable[[], None]:
+        name = f"{driver}{next(self._numbers)}"
+        self._qmp.ask("device_add", {"driver": driver, "id": name, "bus": "xhci.0", **properties})
 
         def pull() -> None:
             self._qmp.ask("device_del", {"id": name})
@@ -112,3 +131,18 @@ class UsbPorts:
             if time.monotonic() > deadline:
                 raise Refused(f"{port.name}: {written} of {count} bytes were written within {timeout_s:g} s")
             time.sleep(_LOOK_AGAIN_S)  # QEMU tells of no such event
+
+
+def _served_by_less(image: Path, real_bytes: int) -> Path:
+    """Serve `image` as a stick that has less memory than it says; returns the socket, which is there already.
+
+    The server ends when the stick is pulled.
+    """
+    host.install("nbdkit", "nbdkit", "nbdkit-plugin-python")
+    socket = image.with_suffix(".nbd")
+    socket.unlink(missing_ok=True)
+    plugin = Path(__file__).with_name("less_than_it_says.py")
+    # It returns when it serves, from a process of its own.
+    command = ("nbdkit", "--unix", socket, "--filter=exitlast", "python", plugin)
+    subprocess.run([*command, f"image={image}", f"real_bytes={real_bytes}"], check=True)
+    return socket

@@ -1,5 +1,6 @@
 """Checking and mounting, with the real programs and the real kernel as far as this machine has them."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -97,6 +98,26 @@ def test_nothing_on_a_mounted_stick_can_act(tmp_path: Path) -> None:
     finally:
         mounts.unmount(tmp_path)
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
+
+
+@linux
+@root
+@pytest.mark.skipif(not Path("/dev/loop-control").exists(), reason="needs loop devices")
+def test_what_is_sound_can_be_written_to(volume: Volume) -> None:
+    driver = filesystem._KINDS[volume.filesystem].driver
+    if driver not in Path("/proc/filesystems").read_text().split():
+        pytest.skip(f"this kernel knows no {driver} now")
+    attached = subprocess.run(
+        ["losetup", "--find", "--show", volume.node], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    try:
+        stick = dataclasses.replace(volume, node=Path(attached))
+        with filesystem.mounted(stick) as place:
+            (place / "clip.mp4").write_bytes(b"film")
+        with filesystem.mounted(stick) as place:
+            assert (place / "clip.mp4").read_bytes() == b"film"
+    finally:
+        subprocess.run(["losetup", "--detach", attached], check=True)
 
 
 @linux

@@ -42,7 +42,8 @@ class Directory:
         except OSError as error:
             raise ExportError(
                 f"{self.path} cannot be used as a directory ({error.strerror}): "
-                "is the stick write-protected, or a file or link of that name on it?"
+                "is the stick write-protected, its top folder (ext4) not everybody's to write to, "
+                "or a file or link of that name on it?"
             ) from error
 
     def close(self) -> None:

@@ -1,6 +1,7 @@
 """File systems of sticks: checked first, then mounted so that nothing on them can act. Linux only."""
 
 import logging
+import os
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,13 +30,16 @@ class _Kind:
     options: str
 
 
+# For file systems that know no owners: all is the mounting process', and nobody else's.
+_MINE = "uid={uid},gid={gid},umask=0077"
+
 _KINDS: Mapping[str, _Kind] = {
-    # Options are the kernel drivers' own. These three know no owners: all is the mounting process', and nobody else's.
-    "vfat": _Kind(("fsck.vfat", "-a", "-w"), ("fsck.vfat", "-n"), "vfat", "umask=0077,utf8=1,errors=remount-ro"),
-    "exfat": _Kind(("fsck.exfat", "-p"), ("fsck.exfat", "-n"), "exfat", "umask=0077,iocharset=utf8,errors=remount-ro"),
+    # Options are the kernel drivers' own.
+    "vfat": _Kind(("fsck.vfat", "-a", "-w"), ("fsck.vfat", "-n"), "vfat", f"{_MINE},utf8=1,errors=remount-ro"),
+    "exfat": _Kind(("fsck.exfat", "-p"), ("fsck.exfat", "-n"), "exfat", f"{_MINE},iocharset=utf8,errors=remount-ro"),
     # Nothing here repairs NTFS, and a Windows that only sleeps would not forgive it: what is not clean, the kernel's
     # driver does not mount. It runs no helper, and in this sandbox, as the FUSE driver would not.
-    "ntfs": _Kind(("ntfsfix", "-n"), ("ntfsfix", "-n"), "ntfs3", "umask=0077,iocharset=utf8,windows_names"),
+    "ntfs": _Kind(("ntfsfix", "-n"), ("ntfsfix", "-n"), "ntfs3", f"{_MINE},iocharset=utf8,windows_names"),
     "ext4": _Kind(("e2fsck", "-p"), ("e2fsck", "-f", "-n"), "ext4", "errors=remount-ro"),
 }
 
@@ -73,7 +77,8 @@ def mounted(volume: Volume) -> Iterator[Path]:
     kind = _KINDS[volume.filesystem]
     with tempfile.TemporaryDirectory(prefix="stick-") as place:
         try:
-            mounts.mount(volume.node, Path(place), kind.driver, kind.options)
+            options = kind.options.format(uid=os.getuid(), gid=os.getgid())
+            mounts.mount(volume.node, Path(place), kind.driver, options)
         except OSError as error:
             raise StickError(f"{volume} cannot be mounted ({error.strerror}): use another stick") from error
         try:

@@ -20,10 +20,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def mount(node: Path, place: Path, filesystem: str, options: str) -> None:
     """Mount `node` at `place` as the file system it is said to be, and no other. Raises OSError.
 
-    `options` are the file system driver's own. Files of a file system without owners become this process' user's.
+    `options` are the file system driver's own.
     """
-    data = f"uid={os.getuid()},gid={os.getgid()},{options}"
-    if _libc.mount(bytes(node), bytes(place), filesystem.encode(), ctypes.c_ulong(_SAFE), data.encode()):
+    if _libc.mount(bytes(node), bytes(place), filesystem.encode(), ctypes.c_ulong(_SAFE), options.encode()):
         raise _error(node)
 
 
