@@ -21,7 +21,7 @@ _RECORDER = "missed-moment.service"
 _UNITS = Path("/etc/systemd/system")
 _EXPORTER = _UNITS / "missed-moment-export@.service"
 _SETTINGS = (Path("/boot/firmware/missed-moment.toml"), Path("/etc/missed-moment.toml"))
-_EXPOSURE = {_RECORDER: 10, _EXPORTER.name: 25}
+_EXPOSURE = {_RECORDER: 10, _EXPORTER.name: 20}
 """Tenths of what `systemd-analyze security` may call exposure: 0 is best, 100 worst."""
 _ENVIRONMENT = {"PATH": "/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "SYSTEMD_COLORS": "0"}
 _PATIENCE_S = 300.0
@@ -85,7 +85,8 @@ def moments_are_private() -> None:
 def rest_is_root_s() -> None:
     """What runs and what is set belongs to root, and nobody else can write to it."""
     places = [_settings_file(), *map(Path, ("/opt/missed-moment", "/usr/local/bin/missed-moment"))]
-    places += [*_UNITS.glob("missed-moment*"), *Path("/etc/udev/rules.d").glob("*missed-moment*")]
+    places += [*_UNITS.glob("missed-moment*"), *Path("/etc").glob("*.d/*missed-moment*")]
+    places += [*Path("/etc/systemd").glob("*.d/*missed-moment*"), *Path("/etc/udev/rules.d").glob("*missed-moment*")]
     others = ("(", "!", "-user", "root", "-o", "!", "-type", "l", "-perm", "/022", ")")
     stray = _said("find", *map(str, places), *others, "-printf", r"%u:%g %m %p\n")
     _must(not stray, stray)
@@ -170,6 +171,32 @@ def recorder_answers() -> None:
         _must(faults == {"camera"} and status["state"] == "off", status)
 
 
+def memory_stays_in_memory() -> None:
+    """There is no swap to come, no core dump, no hibernation, and a journal that is gone with the power."""
+    swap = [line for line in _fstab() if line[2] == "swap"]
+    _must(not swap, swap)
+    for unit in ("swap.target", "hibernate.target", "suspend.target", "systemd-coredump.socket"):
+        _must(_is_masked(unit), unit)
+    for name, key, value in (("journald.conf", "Storage", "volatile"), ("system.conf", "DefaultLimitCORE", "0")):
+        said = _said("systemd-analyze", "cat-config", f"systemd/{name}")
+        _must(re.findall(rf"^{key}=(\S+)", said, re.MULTILINE)[-1:] == [value], said)
+
+
+def system_is_closed() -> None:
+    """Where the system is read-only, so are all its own file systems, and what is kept has a place of its own."""
+    lines = {line[1]: line for line in _fstab()}
+    if "ro" not in lines.get("/", [""] * 4)[3].split(","):
+        return
+    for place in {"/", "/boot/firmware"} & lines.keys():
+        _must("ro" in lines[place][3].split(","), lines[place])
+    data = lines["/data"]
+    _must({"nodev", "nosuid", "noexec", "noatime", "errors=remount-ro"} <= set(data[3].split(",")), data)
+    _must(data[5] == "2", data)
+    _must({lines[place][2] for place in ("/tmp", "/var/tmp", "/var/log")} == {"tmpfs"}, lines)  # noqa: S108
+    _must("bind" in lines["/var/lib/systemd"][3].split(","), lines)
+    _must(_is_masked("apt-daily.timer"), "apt-daily.timer")
+
+
 CHECKS: tuple[Callable[[], None], ...] = (
     command_works,
     store_and_settings_are_good,
@@ -181,8 +208,75 @@ CHECKS: tuple[Callable[[], None], ...] = (
     units_are_sound,
     units_are_locked_in,
     rules_are_sound,
+    memory_stays_in_memory,
+    system_is_closed,
 )
 """Of any machine."""
+
+
+def memory_is_locked() -> None:
+    """The recorder's memory cannot be swapped out, and nothing is there to swap it to."""
+    (locked,) = re.findall(r"^VmLck:\s+(\d+) kB", (_process() / "status").read_text(), re.MULTILINE)
+    _must(int(locked) > 10_000, f"{locked} kB are locked")
+    swaps = Path("/proc/swaps").read_text()
+    _must(len(swaps.splitlines()) <= 1, swaps)
+
+
+def kernel_is_as_it_must_be() -> None:
+    """What the roles ask of the kernel, it does; a container's kernel is somebody else's."""
+    if _in_container():
+        return
+    for name, value in (
+        ("core_pattern", "|/bin/false"),
+        ("kexec_load_disabled", "1"),
+        ("panic", "10"),
+        ("sysrq", "0"),
+        ("dmesg_restrict", "1"),
+    ):
+        seen = Path("/proc/sys/kernel", name).read_text().strip()
+        _must(seen == value, f"kernel.{name} = {seen}")
+    admission = "usbcore.authorized_default=0" in Path("/proc/cmdline").read_text().split()
+    admits = Path("/sys/module/usbcore/parameters/authorized_default").read_text().strip()
+    _must(not admission or admits == "0", admits)
+
+
+def watchdog_is_fed() -> None:
+    """Systemd keeps the hardware's watchdog from starting the machine anew."""
+    if Path("/dev/watchdog0").exists() and not _in_container():
+        seen = _said("systemctl", "show", "--property=RuntimeWatchdogUSec,WatchdogDevice").split()
+        _must(seen == ["RuntimeWatchdogUSec=14s", "WatchdogDevice=/dev/watchdog0"], seen)
+
+
+def closed_places_are_closed() -> None:
+    """What fstab says to be read-only is so, and what is kept lies where it says."""
+    mounted = {
+        place["target"]: place["options"].split(",")
+        for place in json.loads(_said("findmnt", "--json", "--list", "--output=TARGET,OPTIONS"))["filesystems"]
+    }
+    for line in _fstab():
+        if line[1] in mounted and "ro" in line[3].split(","):
+            _must("ro" in mounted[line[1]], f"{line[1]}: {mounted[line[1]]}")
+        if line[1] == "/data":
+            _must({"rw", "nodev", "nosuid", "noexec"} <= set(mounted["/data"]), mounted)
+
+
+def nothing_listens() -> None:
+    """Where the network is the owner's to turn on, and is off: no way in, no address to come to."""
+    if not (_UNITS / "missed-moment-network.target").exists():
+        return
+    if _said("systemctl", "is-active", "missed-moment-network.target", good=(0, 3)).strip() == "active":
+        return
+    for name in ("tcp", "tcp6", "udp", "udp6", "raw", "raw6", "packet"):
+        path = Path("/proc/net", name)
+        sockets = path.read_text().splitlines()[1:] if path.exists() else []
+        _must(not sockets, f"{name}: {sockets}")
+    up = [
+        path.parent.name
+        for path in Path("/sys/class/net").glob("*/flags")
+        if int(path.read_text(), 16) & 1 and path.parent.name != "lo"
+    ]
+    _must(not up, f"network interfaces are up: {up}")
+
 
 CHECKS_WHERE_SYSTEMD_RUNS: tuple[Callable[[], None], ...] = (
     system_is_running,
@@ -191,6 +285,11 @@ CHECKS_WHERE_SYSTEMD_RUNS: tuple[Callable[[], None], ...] = (
     recorder_got_its_sandbox,
     recorder_can_do_nothing_else,
     recorder_reaches_no_network,
+    memory_is_locked,
+    kernel_is_as_it_must_be,
+    watchdog_is_fed,
+    closed_places_are_closed,
+    nothing_listens,
     recorder_answers,
 )
 """In this order: the first waits until the system has come up."""
@@ -214,6 +313,21 @@ def _said(*command: str, good: tuple[int, ...] = (0,)) -> str:
     )
     _must(done.returncode in good, f"exit status {done.returncode} from {' '.join(command)}\n{done.stdout}")
     return done.stdout
+
+
+def _fstab() -> list[list[str]]:
+    """Return the fields of each entry: what, where, kind, options, dump, pass."""
+    lines = Path("/etc/fstab").read_text().splitlines()
+    return [[*line.split(), "0", "0"][:6] for line in lines if line.strip() and not line.startswith("#")]
+
+
+def _is_masked(unit: str) -> bool:
+    path = _UNITS / unit
+    return path.is_symlink() and str(path.readlink()) == "/dev/null"
+
+
+def _in_container() -> bool:
+    return Path("/run/systemd/container").exists()
 
 
 def _settings_file() -> Path:

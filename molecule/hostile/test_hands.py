@@ -7,7 +7,7 @@ from machines.usb import HUB_SOCKETS
 from machines.virtual_device import VirtualDevice
 from stories.filling import digests_on, kept_digests, plug_until_solid
 
-YANKS = range(5, 101, 5)
+YANKS = range(5, 100, 5)
 """Percent of a copy."""
 _UMOUNT = 166
 """The number of umount2(2) on this processor."""

@@ -5,10 +5,12 @@ In molecule/, as root, with requirements/ansible.txt installed: `python -m machi
 
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,20 +19,25 @@ from machines import chroot, host
 from machines.chroot import Chroot, CommandFailed
 from machines.debian_root import PROJECT
 from machines.device_root import DEVICE
-from machines.provisioning import Broken, provision
+from machines.provisioning import APPLIANCE, Broken, provision
 from machines.workshop import BOARD, PRODUCTS, workshop
 
 _REPOSITORY = Path(__file__).parents[2]
+_ASSEMBLE = _REPOSITORY / "image" / "assemble.py"
 _PLAYED = (
     _REPOSITORY / "site.yml",
     _REPOSITORY / "molecule" / "oracle.py",
     _REPOSITORY / "molecule" / "machines" / "provisioning.py",
     _REPOSITORY / "roles",
+    _ASSEMBLE,
+    APPLIANCE,
     PROJECT / "src",
     PROJECT / "pyproject.toml",
     PROJECT / "requirements" / "build.txt",
 )
-_SIZE = "4G"
+_DISK_ID = "0x6d6d0001"
+"""By which the board's own fstab calls the partitions."""
+_BOOT_MB, _DATA_MB = 64, 2048
 _HASH_DIGITS = 12
 
 
@@ -42,8 +49,13 @@ class Disk:
 
     @property
     def image(self) -> Path:
-        """The disk, qcow2: one ext4 file system, labelled `root`."""
+        """The disk, qcow2: the boot partition, the system, and what is kept, as on a card."""
         return self.place / "disk.qcow2"
+
+    @property
+    def cmdline(self) -> str:
+        """What the kernel is told: what a board's firmware would read from the boot partition."""
+        return (self.place / "cmdline.txt").read_text().strip()
 
     @property
     def kernel(self) -> Path:
@@ -76,6 +88,9 @@ def device_disk() -> Disk:
 def _build(root: Path, disk: Disk) -> None:
     print(f"building a disk: {disk.place}", flush=True)
     host.install("qemu-img", "qemu-utils")
+    host.install("sfdisk", "fdisk")
+    host.install("mkfs.vfat", "dosfstools")
+    host.install("mcopy", "mtools")
     (kernel,) = (path.name for path in (root / "usr/lib/modules").iterdir())
     with tempfile.TemporaryDirectory(prefix="disk-", dir=root.parent) as scratch:
         tree, made, raw = Path(scratch) / "tree", Disk(Path(scratch) / "made"), Path(scratch) / "disk.raw"
@@ -83,23 +98,30 @@ def _build(root: Path, disk: Disk) -> None:
         subprocess.run(["cp", "-a", "--no-target-directory", root, tree], check=True)
         device = Chroot(tree)
         device.run("groupadd", "--system", "gpio")
+        _lay_over(tree, BOARD / "before")
         provision(device)
-        for layer in (workshop(kernel).build() / PRODUCTS, BOARD / "files"):
-            subprocess.run(["cp", "-a", "--no-target-directory", layer, tree], check=True)
+        _lay_over(tree, workshop(kernel).build() / PRODUCTS)
+        _lay_over(tree, BOARD / "after")
         device.run("depmod", kernel)
         device.run("mkinitramfs", "-o", "/boot/initrd", kernel)
         (tree / "boot" / "initrd").rename(made.initrd)
         (tree / "boot" / f"vmlinuz-{kernel}").rename(made.kernel)
+        shutil.copy(tree / "boot/firmware/cmdline.txt", made.place)
         for stamp in (tree / "etc/.updated", tree / "var/.updated"):
             stamp.touch()  # or the first start would rebuild what is fresh
         for scrap in (tree / "var/cache/apt", tree / "var/lib/apt/lists"):
             shutil.rmtree(scrap)
-        subprocess.run(["truncate", "-s", _SIZE, raw], check=True)
-        # The file is all zeros already: neither mkfs nor, later, the kernel needs to write them.
-        options = ("-q", "-F", "-L", "root", "-E", "assume_storage_prezeroed=1")
-        subprocess.run(["mkfs.ext4", *options, "-d", tree, raw], check=True)
+        sizes = (f"--boot-mb={_BOOT_MB}", f"--data-mb={_DATA_MB}")
+        # As of now: a file that is made older than what Python compiled of it would be compiled at each start.
+        now = {**os.environ, "SOURCE_DATE_EPOCH": str(int(time.time()))}
+        assemble = (sys.executable, _ASSEMBLE, tree, raw, f"--disk-id={_DISK_ID}", *sizes)
+        subprocess.run(assemble, check=True, env=now)
         subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, made.image], check=True)
         made.place.rename(disk.place)
+
+
+def _lay_over(tree: Path, layer: Path) -> None:
+    subprocess.run(["cp", "-a", "--no-target-directory", layer, tree], check=True)
 
 
 def _fingerprint() -> str:

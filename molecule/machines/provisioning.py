@@ -5,6 +5,8 @@ from pathlib import Path
 
 from machines.chroot import Chroot
 
+APPLIANCE = Path(__file__).parents[2] / "image" / "appliance.yml"
+"""What the playbook is told for a device that is nothing else."""
 _ORACLE = Path(__file__).parents[1] / "oracle.py"
 _SETTINGS = "/boot/firmware/missed-moment.toml"
 
@@ -22,7 +24,7 @@ def provision(device: Chroot) -> None:
 
 def _converge(device: Chroot) -> None:
     """The roles do their work."""
-    said = device.play()
+    said = device.play(f"--extra-vars=@{APPLIANCE}")
     _must(_changed(said) > 0, said)
 
 
@@ -34,7 +36,9 @@ def _oracle(device: Chroot) -> None:
 def _converge_again(device: Chroot) -> None:
     """There is nothing left to do, and the owner's settings are the owner's, whatever the playbook says."""
     device.run("sh", "-c", f"echo '[video]' >{_SETTINGS}")
-    said = device.play("--extra-vars", '{"recorder_settings": {"video": {"width": 1920}}}')
+    said = device.play(
+        f"--extra-vars=@{APPLIANCE}", "--extra-vars", '{"recorder_settings": {"video": {"width": 1920}}}'
+    )
     _must(_changed(said) == 0, said)
     _must(device.run("cat", _SETTINGS) == "[video]\n", "the owner's file was changed")
 

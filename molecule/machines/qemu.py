@@ -68,7 +68,7 @@ class Qemu:
             [
                 *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *board, *self.network),
                 *("-kernel", self.disk.kernel, "-initrd", self.disk.initrd),
-                *("-append", "root=LABEL=root rw console=ttyS0 quiet net.ifnames=0 usbcore.authorized_default=0"),
+                *("-append", self.disk.cmdline),
                 *("-drive", f"file={self._overlay},id=disk,if=none,cache=unsafe"),
                 *("-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console"),
             ],

@@ -209,6 +209,19 @@ def check(paths: tuple[Path, ...], config: Path, store: Path, sync: bool) -> Non
         raise MissedMomentError(f"{bad} of {len(findings)} are bad")
 
 
+@cli.command(epilog=_EPILOG)
+@click.argument("name", metavar="TABLE.KEY")
+@_config
+def setting(name: str, config: Path) -> None:
+    """Print the setting TABLE.KEY as it is in force. Exit code 1 where it is false, for units that depend on it."""
+    from missed_moment.config import load, look_up
+
+    value = look_up(load(config).settings, name)
+    click.echo(json.dumps(value))
+    if value is False:
+        sys.exit(EXIT_FAILED)
+
+
 @cli.command("demo", epilog=_EPILOG)
 @click.option(
     "--directory",

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from missed_moment.errors import SettingsError
+
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
@@ -175,6 +177,16 @@ def parse(text: str, name: str = "missed-moment.toml") -> Loaded:
         settings = settings.model_copy(update={"button": ButtonSettings(), "led": LedSettings()})
         problems["button", "pin"] = clash
     return Loaded(settings, tuple(f"{name}: {line}" for _, line in sorted(problems.items())))
+
+
+def look_up(settings: Settings, name: str) -> Any:
+    """Return the setting that is called `table.key`. Raises SettingsError where there is none."""
+    try:
+        table, key = name.split(".")
+        return getattr(settings, table).model_dump(mode="json")[key]
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        known = (f"{name}.{key}" for name, table in Settings() for key in type(table).model_fields)
+        raise SettingsError(f"{name} is not a setting; what there is: {', '.join(known)}") from error
 
 
 def _key(error: "ErrorDetails") -> tuple[str, ...]:

@@ -5,6 +5,7 @@ one in its place. It promises no more than the calls it is named after: `sync` r
 acknowledged file data and size; a name is durable only after `sync_directory` of the directory that holds it.
 """
 
+import errno
 import fcntl
 import os
 import shutil
@@ -56,7 +57,7 @@ class Disk(Protocol):
         """Remove a file, or a directory with what it holds."""
 
     def free(self, path: Path) -> int:
-        """Bytes that an unprivileged process may still write on the file system of `path`."""
+        """Bytes that an unprivileged process may still write on the file system of `path`; EROFS where none may."""
 
 
 class LocalDisk:
@@ -108,6 +109,8 @@ class LocalDisk:
 
     def free(self, path: Path) -> int:  # noqa: D102
         status = os.statvfs(path)
+        if status.f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
         return status.f_bavail * status.f_frsize
 
 

@@ -9,6 +9,10 @@ class MissedMomentError(Exception):
     """Root of all errors raised here."""
 
 
+class SettingsError(MissedMomentError, ValueError):
+    """There is no setting of that name."""
+
+
 class CameraError(MissedMomentError, OSError):
     """A camera is missing, busy or stopped delivering frames."""
 
@@ -47,6 +51,10 @@ class ControlError(MissedMomentError, OSError):
 
 class BitstreamError(MissedMomentError, ValueError):
     """The camera's H.264 does not hold what a decoder needs."""
+
+
+class MemoryLockError(MissedMomentError, OSError):
+    """What the RAM holds could reach storage."""
 
 
 class PanelError(MissedMomentError, OSError):

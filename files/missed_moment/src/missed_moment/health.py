@@ -24,6 +24,7 @@ class Fault(IntEnum):
     SAVE_FAILED = 6
     SETTINGS = 7
     HOT = 8
+    EXPOSED = 9
 
 
 @dataclass(frozen=True)

@@ -219,3 +219,21 @@ program.run(Places(directory / "none.toml", directory / "clips", directory / "s"
     )
     assert died.returncode == 70
     assert "ZeroDivisionError: a bug" in died.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("network.enabled", 0, "true"),
+        ("moment.before_s", 0, "60"),
+        ("stick.delete_after_export", 1, "false"),
+        ("network.enabled.x", 1, "network.enabled.x is not a setting"),
+        ("network", 1, "what there is: video.width"),
+        ("model_config.strict", 1, "is not a setting"),
+    ],
+)
+def test_a_setting_is_told_to_a_unit_that_depends_on_it(name: str, code: int, said: str, tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[network]\nenabled = true\n[moment]\nbefore_s = 'x'\n")
+    told = missed_moment("setting", name, "--config", tmp_path / "settings.toml")
+    assert told.returncode == code
+    assert said in told.stdout + told.stderr

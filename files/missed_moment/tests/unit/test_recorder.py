@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from missed_moment.board import Board
 from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.config import Loaded, Settings
@@ -246,6 +247,21 @@ def test_a_full_store_is_fault_three_before_the_next_press(tmp_path: Path) -> No
         assert "USB stick" in recorder.health.faults()[Fault.STORAGE_FULL]
 
 
+def test_a_store_out_of_reach_is_fault_six_before_the_next_press_and_used_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saver, "_LOOK_S", 0.1)
+    disk = FailingDisk("free", errno.EROFS)
+    with recording(tmp_path, disk) as recorder:
+        wait_for(lambda: "cannot be written to" in recorder.health.faults().get(Fault.SAVE_FAILED, ""))
+        filled(recorder)
+        disk.mend()
+        wait_for(lambda: recorder.health.faults() == {})
+        recorder.press()
+        assert recorder.wait_saved(20)
+    assert stored(tmp_path)
+
+
 def test_a_disk_that_does_not_answer_is_reported_and_then_nothing_more_is_accepted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,6 +359,37 @@ def test_bad_settings_are_fault_seven_and_it_films(tmp_path: Path) -> None:
         assert "widht" in recorder.health.faults()[Fault.SETTINGS]
         wait_for(lambda: Fault.HOT in recorder.health.faults())
         assert recorder.status().faults.keys() == {"settings", "hot"}
+    finally:
+        assert recorder.stop()
+
+
+def test_nothing_is_filmed_while_memory_could_reach_storage(tmp_path: Path) -> None:
+    swap: list[str] = []
+    recorder = Recorder(
+        Loaded(Settings(video=SMALL_SETTINGS)),
+        SyntheticCamera(SMALL_SETTINGS),
+        None,
+        tmp_path,
+        LocalDisk(),
+        Board(),
+        lambda _: None,
+        exposure=lambda: "; ".join(swap) or None,
+    )
+    swap.append("memory may be swapped to /dev/sda2")
+    recorder.start()
+    try:
+        wait_for(lambda: recorder.health.faults() == {Fault.EXPOSED: swap[0]})
+        assert recorder.status().state == "off"
+        assert recorder.status().frames.seen == 0
+        swap.clear()
+        filled(recorder, 0.5)
+        assert recorder.health.faults() == {}
+        swap.append("memory may be swapped to /swapfile")
+        wait_for(lambda: recorder.status().state == "off" and recorder.ring.state().pictures == 0)
+        recorder.switch(False)
+        swap.clear()
+        wait_for(lambda: recorder.health.faults() == {})
+        assert recorder.status().state == "off"  # as the owner's switch says
     finally:
         assert recorder.stop()
 

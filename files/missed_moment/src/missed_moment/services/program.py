@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from missed_moment import config
+from missed_moment import config, memory
 from missed_moment.board import Board
 from missed_moment.capture.choice import Kind, choose_camera, choose_microphone
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
-from missed_moment.errors import ControlError, MissedMomentError, PanelError
+from missed_moment.errors import ControlError, MemoryLockError, MissedMomentError, PanelError
 from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
 from missed_moment.panel.language import Stick
@@ -93,6 +93,10 @@ def run(places: Places, kind: Kind) -> bool:
     that is shown, while whatever still works goes on.
     """
     threading.excepthook = _end_at_once
+    try:
+        memory.lock()
+    except MemoryLockError as error:
+        log.warning("%s", error)
     # Blocked here and so in every thread, and waited for below: a handler may run while a lock is held, or too early
     # for the wait that it is to end.
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
@@ -106,7 +110,15 @@ def run(places: Places, kind: Kind) -> bool:
     microphone = choose_microphone(kind, settings.sound)
     supervisor = Supervisor()
     recorder = Recorder(
-        loaded, camera, microphone, places.store, LocalDisk(), Board(), signaller.show, supervisor.alive
+        loaded,
+        camera,
+        microphone,
+        places.store,
+        LocalDisk(),
+        Board(),
+        signaller.show,
+        supervisor.alive,
+        memory.complaint if kind != "synthetic" else lambda: None,  # what that one shows is no secret
     )
     commands = _Commands(recorder)
     server = ControlServer(

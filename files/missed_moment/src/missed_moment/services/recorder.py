@@ -58,15 +58,20 @@ class Recorder:
         board: Board,
         show: Callable[[Signal], None],
         alive: Callable[[], None] = lambda: None,
+        exposure: Callable[[], str | None] = lambda: None,
     ) -> None:
         """Wire everything; nothing runs and nothing is opened before `start`.
 
-        `show` and `alive` (see Keeper) must return at once.
+        `show` and `alive` (see Keeper) must return at once. `exposure` says how what is in RAM could reach storage:
+        while it does, nothing is filmed.
         """
         self.settings = settings = loaded.settings
         self.health = Health()
         self.catalogue = Catalogue(store, disk)
         self._board = board
+        self._exposure = exposure
+        self._exposed = False
+        self._switched_on = True
         self._show = show
         bitrate = settings.video.bitrate_mbps * 1e6 / 8 * BYTES_MARGIN + SAMPLE_RATE * SAMPLE_BYTES
         seconds = settings.moment.before_s + RING_MARGIN_S
@@ -108,6 +113,7 @@ class Recorder:
         """Film. What is wrong with settings or store is a fault, and no reason not to."""
         if self._problems:
             self.health.report(Fault.SETTINGS, "\n".join(self._problems))
+        self._look_for_exposure()  # before the first picture
         for keeper in self._keepers():
             keeper.start()
         self._saver.start()
@@ -138,10 +144,8 @@ class Recorder:
 
     def switch(self, on: bool) -> None:
         """Film and listen, or do not. Off, the last minute is gone as well, and what comes until all has stopped."""
-        if not on:
-            self._forget_everything()
-        for keeper in self._keepers():
-            keeper.switch(on)
+        self._switched_on = on
+        self._arm()
 
     def stick(self, name: str, stick: Stick, trouble: str = "", copied: float = 0.0) -> None:
         """An exporter tells how far the stick called `name` is, and what went wrong with it."""
@@ -211,6 +215,20 @@ class Recorder:
     def _keepers(self) -> list[Keeper]:
         return [self._filming, *([self._listening] if self._listening else [])]
 
+    def _arm(self) -> None:
+        on = self._switched_on and not self._exposed
+        if not on:
+            self._forget_everything()
+        for keeper in self._keepers():
+            keeper.switch(on)
+
+    def _look_for_exposure(self) -> None:
+        complaint = self._exposure()
+        self._report(Fault.EXPOSED, complaint)
+        if bool(complaint) is not self._exposed:
+            self._exposed = bool(complaint)
+            self._arm()
+
     def _set_format(self, video: VideoFormat) -> None:
         self._format = video
 
@@ -259,6 +277,7 @@ class Recorder:
             self._saver.report_stall(now_ns)
             self._report(Fault.STICK, trouble)
             self._report(Fault.HOT, self._board.complaint())
+            self._look_for_exposure()
 
     def _report(self, fault: Fault, complaint: str | None) -> None:
         if complaint:

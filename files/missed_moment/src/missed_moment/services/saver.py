@@ -46,6 +46,7 @@ class Saver:
         self._on_done = on_done
         self.stored = StoreStatus()
         self._moments: list[Moment] = []  # those that `stored` counts
+        self._out_of_reach = False
         self._clock = (False, False)  # what was known of the time when dates were last looked at
         self._queue: SimpleQueue[Order | Literal["look", "stop"]] = SimpleQueue()
         self._lock = threading.Lock()
@@ -163,9 +164,19 @@ class Saver:
         except StoreFullError as error:
             self._health.report(Fault.STORAGE_FULL, str(error))
         except OSError as error:
-            log.warning("the room in the store cannot be looked at (%s)", error)
+            self._out_of_reach = True
+            self._health.report(
+                Fault.SAVE_FAILED,
+                f"the clip store {self._catalogue.root} cannot be written to ({error.strerror}): what is pressed for "
+                "now cannot be kept; if that is so after the next start as well, replace the card",
+            )
         else:
             self._health.clear(Fault.STORAGE_FULL)
+            if self._out_of_reach:
+                self._out_of_reach = False
+                self._health.clear(Fault.SAVE_FAILED)
+                self._recover()
+                self._count()
 
     def _save(self, order: Order) -> None:
         try:
