@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_RECORDER = 1, 2, 3
 
 _EPILOG = """Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 3 no recorder answers,
-70 the recorder met a bug of its own and wants to be started again."""
+70 the recorder met a bug of its own, 75 its camera films nothing: both want to be started again."""
 
 _store = click.option(
     "--store",

@@ -1,5 +1,6 @@
 """What a supervisor is told, and when it has reason to lose patience."""
 
+import errno
 import socket
 import threading
 from collections.abc import Iterator
@@ -67,7 +68,7 @@ class OddCamera:
     def start(self, sink: VideoSink) -> VideoFormat:
         self.starts += 1
         if self.manner == "missing":
-            raise CameraError("there is no camera")
+            raise CameraError(errno.ENODEV, "there is no camera")
         if self.manner == "hangs":
             self.released.wait()
         if self.manner == "films":

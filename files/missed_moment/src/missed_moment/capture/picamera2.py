@@ -3,6 +3,7 @@
 Importable only where picamera2 is: on Raspberry Pi OS, or where the tests have built it.
 """
 
+import errno
 import os
 from typing import Any
 
@@ -41,8 +42,9 @@ class Picamera2Camera:
             camera = _open()
         except RuntimeError as error:  # none found, in use, or not answering
             raise CameraError(
+                errno.EIO if found() else errno.ENODEV,
                 f"no camera can be opened through libcamera ({error}): is its cable seated, "
-                "blue side to the contacts' back, and no other program using it?"
+                "blue side to the contacts' back, and no other program using it?",
             ) from error
         self._camera = camera
         try:

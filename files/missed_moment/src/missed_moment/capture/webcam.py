@@ -69,7 +69,7 @@ class WebcamCamera:
                 except (FFmpegError, OSError) as error:
                     refused.append(f"{device}: {error}")
         raise CameraError(
-            errno.ENODEV,
+            errno.EIO if refused else errno.ENODEV,
             "no webcam delivers pictures: " + ("; ".join(refused) or "no /dev/video* is there; plug one in"),
         )
 

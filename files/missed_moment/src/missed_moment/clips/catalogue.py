@@ -12,6 +12,7 @@ from missed_moment.clips import names
 from missed_moment.clock import WallTime
 from missed_moment.durable import Disk, alone_in, move_directory, replace_file
 from missed_moment.errors import ClipError, StoreError
+from missed_moment.ladder import Restarts
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +58,7 @@ class MomentInfo(_Record):
     recovered: bool = False
     temperature_c: float | None = None
     throttled: int | None = None
+    restarts: Restarts | None = None
 
     @property
     def created_s(self) -> int:

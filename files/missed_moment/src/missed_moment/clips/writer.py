@@ -20,6 +20,7 @@ from missed_moment.clips.room import Room
 from missed_moment.clips.soundtrack import Soundtrack
 from missed_moment.durable import replace_file
 from missed_moment.errors import ClipError, MissedMomentError, StoreError
+from missed_moment.ladder import Restarts
 from missed_moment.packets import Packet, VideoFormat, VideoPacket
 from missed_moment.ring import Take
 
@@ -80,7 +81,16 @@ class Order:
 class MomentWriter:
     """Writes orders into a store, one after the other, in the thread that calls it."""
 
-    def __init__(self, catalogue: Catalogue, room: Room, board: Board, label: Label) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        room: Room,
+        board: Board,
+        label: Label,
+        restarts: Callable[[], Restarts] = Restarts,
+    ) -> None:
+        """Set up; `restarts` is asked what was started again so far, for each moment's record."""
+        self._restarts = restarts
         self._catalogue = catalogue
         self._room = room
         self._board = board
@@ -172,6 +182,7 @@ class MomentWriter:
             clock_from_stick=start.from_stick,
             temperature_c=self._board.temperature_c(),
             throttled=self._board.throttled(),
+            restarts=self._restarts(),
             sound=clip.sound_info(),
             **clip.facts(),
         )

@@ -24,6 +24,8 @@ def _of(status: Status) -> Iterator[str]:
         yield f"temperature  {status.temperature_c:.0f} °C"
     if status.throttled is not None:
         yield f"power        {_power(status.throttled)}"
+    restarts = status.restarts
+    yield f"restarts     camera {restarts.camera}, recorder {restarts.recorder}, board {restarts.board}"
     yield f"moments      {status.store.moments} on the device, {status.store.not_exported} of them on no stick yet"
     yield f"room         {status.store.free_bytes / 1e9:.2f} GB free"
     yield f"versions     {', '.join(f'{name} {version}' for name, version in status.versions.items())}"

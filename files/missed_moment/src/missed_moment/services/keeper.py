@@ -1,8 +1,9 @@
 """Keeps a camera filming, or a microphone listening: starts it, watches for silence, and starts it again."""
 
+import errno
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from missed_moment import clock
 from missed_moment.clock import NS
@@ -35,10 +36,20 @@ class Source(Protocol):
         """When its last packet came; None where none has come since it was started."""
 
 
+class Delivery(NamedTuple):
+    """Whether packets come, and since when they do or do not.
+
+    That is None where it is nobody's fault that none come: the device is switched off, or there is none.
+    """
+
+    comes: bool
+    since_ns: int | None
+
+
 class Keeper:
     """Runs one source in a thread of its own, which is the only one that starts and stops it.
 
-    `delivers` tells whether packets come.
+    `delivery` tells whether packets come, `restarts` how often the device was started again.
     """
 
     def __init__(
@@ -63,7 +74,8 @@ class Keeper:
         self._wanted.set()
         self._disturb = threading.Event()  # something changed: stop, or the switch
         self._stopped = False
-        self.delivers = False
+        self.restarts = 0
+        self.delivery = Delivery(False, None)
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
     def start(self) -> None:
@@ -97,17 +109,21 @@ class Keeper:
             if self._stopped:
                 break
             if not self._wanted.is_set():
+                self.delivery = Delivery(False, None)
                 self._alive()
                 self._disturb.wait(_OFF_S)
                 continue
+            if self.delivery.since_ns is None:
+                self.delivery = Delivery(False, clock.monotonic_ns())
             try:
                 self._source.start()
             except (CameraError, MicrophoneError) as error:
+                if error.errno == errno.ENODEV:
+                    self.delivery = Delivery(False, None)
                 self._report(str(error))
                 self._alive()
             else:
                 self._watch()
-                self.delivers = False
                 self._source.stop()
             if not self._wanted.is_set():
                 self._report(None)  # what is switched off is not broken
@@ -124,10 +140,14 @@ class Keeper:
             last_ns = self._source.last_arrival_ns
             silent_ns = clock.monotonic_ns() - (last_ns or started_ns)
             if silent_ns > (SILENCE_NS if last_ns else START_NS):
-                self.delivers = False
+                if self.delivery.comes:
+                    self.delivery = Delivery(False, last_ns)
+                self.restarts += 1
                 self._report(self._source.silent)
                 return
             if last_ns:
-                self.delivers = True
+                if not self.delivery.comes:
+                    self.delivery = Delivery(True, last_ns)
                 self._report(None)
                 self._alive()
+        self.delivery = Delivery(False, None)

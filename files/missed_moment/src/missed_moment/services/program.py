@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from missed_moment import config, memory
@@ -14,6 +15,7 @@ from missed_moment.capture.choice import Kind, choose_camera, choose_microphone
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ControlError, MemoryLockError, MissedMomentError, PanelError
+from missed_moment.ladder import Step
 from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
 from missed_moment.panel.language import Stick
@@ -24,8 +26,10 @@ from missed_moment.services.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
-EXIT_BUG = os.EX_SOFTWARE
-"""Exit code after an error that nobody expected."""
+EXIT_BUG, EXIT_AGAIN = os.EX_SOFTWARE, os.EX_TEMPFAIL
+"""Exit codes after an error that nobody expected, and where another start may help."""
+REBOOT = "reboot"
+"""The file in the runtime directory by which systemd is asked to start the board again."""
 
 
 _ENDINGS = {signal.SIGTERM, signal.SIGINT}
@@ -119,6 +123,8 @@ def run(places: Places, kind: Kind) -> bool:
         signaller.show,
         supervisor.alive,
         memory.complaint if kind != "synthetic" else lambda: None,  # what that one shows is no secret
+        lambda step: _give_up(step, places.socket.parent),
+        places.socket.parent,
     )
     commands = _Commands(recorder)
     server = ControlServer(
@@ -149,6 +155,14 @@ def run(places: Places, kind: Kind) -> bool:
     if panel is not None:
         panel.close()
     return finished
+
+
+def _give_up(step: Step, runtime: Path) -> None:
+    """End at once, to be started again: what hangs may hang for ever. Where the board is to be, systemd is told so."""
+    log.critical("the camera is there and films nothing: the %s is started again", step.value)
+    if step is Step.BOARD:
+        (runtime / REBOOT).touch()
+    os._exit(EXIT_AGAIN)
 
 
 def _end_at_once(bug: threading.ExceptHookArgs) -> None:

@@ -23,6 +23,7 @@ from missed_moment.config import Loaded
 from missed_moment.durable import Disk
 from missed_moment.errors import StoreError
 from missed_moment.health import Fault, Health
+from missed_moment.ladder import Ladder, Restarts, Step
 from missed_moment.moments import Action, Close, Forget, Open, PressGrammar, Withdraw
 from missed_moment.packets import SAMPLE_BYTES, SAMPLE_RATE, VideoFormat
 from missed_moment.panel import language
@@ -59,11 +60,14 @@ class Recorder:
         show: Callable[[Signal], None],
         alive: Callable[[], None] = lambda: None,
         exposure: Callable[[], str | None] = lambda: None,
+        give_up: Callable[[Step], None] = lambda _: None,
+        runtime: Path | None = None,
     ) -> None:
         """Wire everything; nothing runs and nothing is opened before `start`.
 
         `show` and `alive` (see Keeper) must return at once. `exposure` says how what is in RAM could reach storage:
-        while it does, nothing is filmed.
+        while it does, nothing is filmed. `give_up` ends this process, to be started again or with the board;
+        `runtime` is a directory in RAM that outlives it.
         """
         self.settings = settings = loaded.settings
         self.health = Health()
@@ -81,6 +85,8 @@ class Recorder:
         self._post_roll_bytes = round(settings.moment.after_s * bitrate)
         self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
         self._meter = FrameMeter()
+        self._ladder = Ladder(runtime, store, disk)
+        self._give_up = give_up
         self._camera = camera.name
         self._filming = Keeper(
             Filming(camera, self._meter, self.ring, self._set_format),
@@ -96,7 +102,7 @@ class Recorder:
         label = Label(settings.device.name, settings.video.rotation, settings.sound.offset_ms)
         keep_days = 0 if settings.stick.delete_after_export else settings.store.keep_exported_days
         room = Room(self.catalogue, settings.store.when_full, timedelta(days=keep_days))
-        writer = MomentWriter(self.catalogue, room, board, label)
+        writer = MomentWriter(self.catalogue, room, board, label, self._restarts)
         one_moment = round(seconds * bitrate / BYTES_MARGIN) + self._post_roll_bytes
         self._saver = Saver(writer, self.catalogue, room, one_moment, self.health, self._kept, self._done)
         self._format = VideoFormat(settings.video.width, settings.video.height, settings.video.fps)
@@ -113,6 +119,7 @@ class Recorder:
         """Film. What is wrong with settings or store is a fault, and no reason not to."""
         if self._problems:
             self.health.report(Fault.SETTINGS, "\n".join(self._problems))
+        self._ladder.begin()
         self._look_for_exposure()  # before the first picture
         for keeper in self._keepers():
             keeper.start()
@@ -187,6 +194,7 @@ class Recorder:
                 )
                 for noted in self.health.history()
             ),
+            restarts=self._restarts(),
             temperature_c=self._board.temperature_c(),
             throttled=self._board.throttled(),
             versions=versions(),
@@ -204,6 +212,7 @@ class Recorder:
             self._stopped = True
             self._changed.notify_all()
         self._clerk.join()
+        self._ladder.ended()
         for keeper in self._keepers():
             keeper.stop(timeout_s)
         for order in self._saver.orders():
@@ -278,6 +287,19 @@ class Recorder:
             self._report(Fault.STICK, trouble)
             self._report(Fault.HOT, self._board.complaint())
             self._look_for_exposure()
+            self._climb(now_ns)
+
+    def _climb(self, now_ns: int) -> None:
+        """A camera that is there and films nothing: do more about it, once what was pressed for is kept."""
+        comes, since_ns = self._filming.delivery
+        for_ns = 0 if since_ns is None else now_ns - since_ns
+        if all(order.kept for order in self._saver.orders()):
+            step = self._ladder.look(0 if comes else for_ns, for_ns if comes else 0, now_ns / NS)
+            if step is not Step.NOTHING:
+                self._give_up(step)
+
+    def _restarts(self) -> Restarts:
+        return self._ladder.restarts(self._filming.restarts)
 
     def _report(self, fault: Fault, complaint: str | None) -> None:
         if complaint:
@@ -294,7 +316,7 @@ class Recorder:
     def _sound(self) -> Literal["off", "silent", "on"]:
         if self._listening is None or not self._listening.wanted:
             return "off"
-        return "on" if self._listening.delivers else "silent"
+        return "on" if self._listening.delivery.comes else "silent"
 
     def _situation(self) -> Situation:
         if self._meter.last_arrival_ns is None or not self._filming.wanted:

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from missed_moment import __version__
+from missed_moment.ladder import Restarts
 
 
 class _Part(BaseModel):
@@ -52,7 +53,7 @@ class Status(_Part):
 
     `led` names what the LED shows. `sound` is silent where no microphone delivers any. `copied` is the share of what a
     stick lacked that is copied. `faults` maps the name of each fault to its message; `history` is what there was since
-    the start. `throttled` holds the firmware's bits (see `board`).
+    the start, `restarts` what had to be started again. `throttled` holds the firmware's bits (see `board`).
     """
 
     state: Literal["off", "filling", "recording", "saving"]
@@ -67,6 +68,7 @@ class Status(_Part):
     copied: float
     faults: dict[str, str]
     history: tuple[NotedFault, ...]
+    restarts: Restarts
     temperature_c: float | None
     throttled: int | None
     versions: dict[str, str]
