@@ -222,6 +222,13 @@ def memory_is_locked() -> None:
     _must(len(swaps.splitlines()) <= 1, swaps)
 
 
+def forgotten_is_gone() -> None:
+    """What the recorder frees is written over."""
+    environment = (_process() / "environ").read_bytes().decode().split("\0")
+    _must("PYTHONMALLOC=malloc" in environment, environment)
+    _must(any("malloc.perturb=90" in line and "tcache_count=0" in line for line in environment), environment)
+
+
 def kernel_is_as_it_must_be() -> None:
     """What the roles ask of the kernel, it does; a container's kernel is somebody else's."""
     if _in_container():
@@ -286,6 +293,7 @@ CHECKS_WHERE_SYSTEMD_RUNS: tuple[Callable[[], None], ...] = (
     recorder_can_do_nothing_else,
     recorder_reaches_no_network,
     memory_is_locked,
+    forgotten_is_gone,
     kernel_is_as_it_must_be,
     watchdog_is_fed,
     closed_places_are_closed,

@@ -11,6 +11,9 @@ from missed_moment.packets import SAMPLE_RATE, PcmBlock
 
 PERIOD = SAMPLE_RATE // 50
 """Samples in a block."""
+_MARK = np.random.default_rng(seed=6).integers(-1, 1, size=128, endpoint=True)
+MARK = _MARK.astype("<i2").tobytes()
+"""What each block of silence begins with, to be searched for. Nobody hears it: one step of 65,536."""
 _FULL_SCALE = 32767
 
 
@@ -47,5 +50,6 @@ class SyntheticMicrophone:
     def block(self, start_ns: int, first_sample: int) -> PcmBlock:
         """Return the period that begins with `first_sample` of a card that was started at `start_ns`."""
         times_ns = start_ns % NS + (first_sample + np.arange(PERIOD)) * self.step_ns
-        data = (sound_at(times_ns / NS) * _FULL_SCALE).astype("<i2").tobytes()
-        return PcmBlock(data, start_ns + round(first_sample * self.step_ns), first_sample)
+        samples = (sound_at(times_ns / NS) * _FULL_SCALE).astype("<i2")
+        samples[: len(_MARK)] += _MARK.astype("<i2")
+        return PcmBlock(samples.tobytes(), start_ns + round(first_sample * self.step_ns), first_sample)
