@@ -69,6 +69,7 @@ def test_the_way_of_a_moment(recorder: subprocess.Popen[str], tmp_path: Path, so
         "versions",
         "copied",
         "history",
+        "restarts",
         "temperature_c",
         "throttled",
     }

@@ -1,11 +1,13 @@
 """Blocks in, a track out: where each sound lies in a finished clip, and what stands where there was none."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
+from av.error import InvalidDataError
 
 from missed_moment import sync
 from missed_moment.clips.aac import FRAME, PRIMING, AacEncoder
@@ -157,12 +159,21 @@ def test_a_tone_stays_clean_whatever_the_clock(tmp_path: Path, monkeypatch: pyte
     assert (power.sum() - own) / own < 1e-6
 
 
+def pictures_up_to_the_cut(path: Path) -> int:
+    """Play a clip as players do, for which a last packet of half its length is the end."""
+    pictures = 0
+    with av.open(str(path)) as container, suppress(InvalidDataError):
+        for frame in container.decode(video=0, audio=0):
+            pictures += isinstance(frame, av.VideoFrame)
+    return pictures
+
+
 def test_a_clip_that_was_cut_is_finished_with_its_sound(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
     clip_of(path, heard(), finish=False)
     with path.open("r+b") as file:
         file.truncate(path.stat().st_size - 1000)
-    assert len(offsets_ms(path)) >= SECONDS - 2  # as it is, too
+    assert pictures_up_to_the_cut(path) >= (SECONDS - 2) * SEEN.fps  # as it is, too
     clip = reopen(LocalDisk(), path)
     clip.finish()
     clip.close()
