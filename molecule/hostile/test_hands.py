@@ -12,7 +12,7 @@ YANKS = range(5, 100, 5)
 _UMOUNT = 166
 """The number of umount2(2) on this processor."""
 _UNTIL_UNMOUNTING = f"""
-until pid=$(pgrep -f "missed-moment export-stick"); do sleep 0.1; done
+until pid=$(pgrep -f "[e]xport-stick"); do sleep 0.1; done
 until read -r call _ </proc/"$pid"/syscall && [ "$call" = {_UMOUNT} ]; do :; done
 """
 _TYPING_STICK = """

@@ -71,6 +71,16 @@ def test_what_cannot_be_repaired_is_refused(volume: Volume) -> None:
         filesystem.check(volume)
 
 
+@pytest.mark.parametrize("volume", ["ntfs"], indirect=True)
+def test_a_stick_that_a_sleeping_windows_has_in_use_is_left_to_it(volume: Volume, tmp_path: Path) -> None:
+    (tmp_path / "memory").write_bytes(b"hibr" + bytes(8192))
+    subprocess.run(["ntfscp", "--force", volume.node, tmp_path / "memory", "hiberfil.sys"], check=True)
+    before = volume.node.read_bytes()
+    with pytest.raises(StickError, match="a Windows that sleeps still has image"):
+        filesystem.check(volume)
+    assert volume.node.read_bytes() == before
+
+
 def test_a_check_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     endless = tmp_path / "fsck.vfat"
     endless.write_text("#!/bin/sh\nexec sleep 600\n")

@@ -6,7 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from missed_moment.clips.mp4 import BRAND
@@ -22,13 +22,22 @@ CHECK_LIMIT_S = 300
 
 @dataclass(frozen=True)
 class _Kind:
-    """How a kind of file system is repaired and checked (a node follows), and by what and how the kernel mounts it."""
+    """How a kind of file system is repaired and checked (a node follows), and by what and how the kernel mounts it.
+
+    `reasons` are what exit codes of the check mean, where that is not damage.
+    """
 
     repair: tuple[str, ...]
     check: tuple[str, ...]
     driver: str
     options: str
+    reasons: Mapping[int, str] = field(default_factory=dict)
 
+
+_PROBE = ("ntfs-3g.probe", "--readwrite")
+_ASLEEP = "a Windows that sleeps still has {volume} in use: shut it down (shutdown /s /t 0), or eject the stick there"
+_IN_USE = {14: _ASLEEP, 15: _ASLEEP}
+"""Exit codes of ntfs-3g.probe(8): hibernated, and a journal that is not clean."""
 
 # For file systems that know no owners: all is the mounting process', and nobody else's.
 _MINE = "uid={uid},gid={gid},umask=0077"
@@ -39,7 +48,7 @@ _KINDS: Mapping[str, _Kind] = {
     "exfat": _Kind(("fsck.exfat", "-p"), ("fsck.exfat", "-n"), "exfat", f"{_MINE},iocharset=utf8,errors=remount-ro"),
     # Nothing here repairs NTFS, and a Windows that only sleeps would not forgive it: what is not clean, the kernel's
     # driver does not mount. It runs no helper, and in this sandbox, as the FUSE driver would not.
-    "ntfs": _Kind(("ntfsfix", "-n"), ("ntfsfix", "-n"), "ntfs3", f"{_MINE},iocharset=utf8,windows_names"),
+    "ntfs": _Kind(_PROBE, _PROBE, "ntfs3", f"{_MINE},iocharset=utf8,windows_names", _IN_USE),
     "ext4": _Kind(("e2fsck", "-p"), ("e2fsck", "-f", "-n"), "ext4", "errors=remount-ro"),
 }
 
@@ -59,10 +68,9 @@ def check(volume: Volume, limit_s: float = CHECK_LIMIT_S) -> None:
     if _run((*kind.repair, volume.node), limit_s) == 0:
         return
     # What these programs exit with after a repair, some also exit with when they give up.
-    if _run((*kind.check, volume.node), limit_s) != 0:
-        raise StickError(
-            f"the file system of {volume} is damaged beyond repair: copy off what you can, then format the stick"
-        )
+    if (code := _run((*kind.check, volume.node), limit_s)) != 0:
+        damaged = "the file system of {volume} is damaged beyond repair: copy off what you can, then format the stick"
+        raise StickError(kind.reasons.get(code, damaged).format(volume=volume))
     log.info("%s was repaired", volume)
 
 
