@@ -19,8 +19,8 @@ stories: .venv/tools
 rest: .venv/tools
 	@nice -n 5 $(NOX)
 
-prove: .venv/tools ## the long proofs: kills, settings, a week of sound, slow disks, hostile sticks, the rest of the matrix
-	@$(NOX) --session prove players hostile "unit(pyav='14.2')" "trixie(libraries='newest')"
+prove: .venv/tools ## the long proofs: kills, settings, a week of sound, hostile sticks, power cuts, the rest of the matrix
+	@MISSED_MOMENT_CUTS=100 $(NOX) --session prove players proofs "unit(pyav='14.2')" "trixie(libraries='newest')"
 
 machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh
 	@$(NOX) --session playground

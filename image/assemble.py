@@ -31,6 +31,8 @@ _EPOCH = 1764201600  # of a tree that says nothing of its own time
 class Card:
     """What is to be made; sizes in megabytes, `disk_id` as sfdisk writes it (0x and eight digits), `epoch` Unix time.
 
+    With no megabyte for data there is no third partition.
+
     `PARTUUID=<the eight digits>-01`, `-02` and `-03` are what fstab and the kernel's command line call the parts.
     """
 
@@ -55,7 +57,7 @@ def assemble(tree: Path, image: Path, card: Card) -> None:
     with _set_aside(tree, "boot/firmware") as boot, _set_aside(tree, "data") as data:
         _clamp(tree, card.epoch)
         system_mb = round(_used_mb(tree) * _SYSTEM_MARGIN) + _SYSTEM_SPARE_MB
-        sizes = (card.boot_mb, system_mb, card.data_mb)
+        sizes = (card.boot_mb, system_mb, *([card.data_mb] if card.data_mb else []))
         places = [_Place(_FIRST_MB + sum(sizes[:number]), size) for number, size in enumerate(sizes)]
         image.unlink(missing_ok=True)
         with image.open("wb") as file:
@@ -63,7 +65,8 @@ def assemble(tree: Path, image: Path, card: Card) -> None:
         _partition(image, places, card)
         _vfat(boot, image, places[0], card)
         _ext4(tree, image, places[1], card, "system")
-        _ext4(data, image, places[2], card, "data")
+        if card.data_mb:
+            _ext4(data, image, places[2], card, "data")
 
 
 @contextmanager
@@ -95,10 +98,9 @@ def _used_mb(tree: Path) -> int:
 
 
 def _partition(image: Path, places: list[_Place], card: Card) -> None:
-    types = ("c", "83", "83")
     lines = [
-        f"start={place.start_mb * MB // SECTOR}, size={place.size_mb * MB // SECTOR}, type={kind}"
-        for place, kind in zip(places, types, strict=True)
+        f"start={place.start_mb * MB // SECTOR}, size={place.size_mb * MB // SECTOR}, type={'83' if number else 'c'}"
+        for number, place in enumerate(places)
     ]
     table = "\n".join(["label: dos", f"label-id: {card.disk_id}", *lines]) + "\n"
     _run("sfdisk", "--quiet", "--no-reread", image, stdin=table)

@@ -20,6 +20,7 @@ from machines.chroot import Chroot, CommandFailed
 from machines.debian_root import PROJECT
 from machines.device_root import DEVICE
 from machines.provisioning import APPLIANCE, Broken, provision
+from machines.sticks import MB
 from machines.workshop import BOARD, PRODUCTS, workshop
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -37,7 +38,7 @@ _PLAYED = (
 )
 _DISK_ID = "0x6d6d0001"
 """By which the board's own fstab calls the partitions."""
-_BOOT_MB, _DATA_MB = 64, 2048
+_BOOT_MB = 64
 _HASH_DIGITS = 12
 
 
@@ -68,38 +69,61 @@ class Disk:
         return self.place / "initrd"
 
 
+@dataclass(frozen=True)
+class _Recipe:
+    """A kind of disk: what the playbook is told, and how large the partition for data is; then what is left free."""
+
+    name: str
+    variables: tuple[Path, ...]
+    data_mb: int
+    free_mb: int
+
+
+_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=512, free_mb=0)
+_OPEN = _Recipe("open-disk", (BOARD / "vars.yml", BOARD / "open.yml"), data_mb=0, free_mb=1200)
+
+
 def device_disk() -> Disk:
     """Return the device's disk as the repository is now, building it first if need be.
 
     That takes a minute or two, more where roots are to be built; whatever is built is proven. Disks of before are
     removed: nobody else may have a machine running from them. Raises as `provision` does.
     """
+    return _disk(_APPLIANCE)
+
+
+def open_disk() -> Disk:
+    """Return the disk of a camera whose system is written to, with free space behind it; else like `device_disk`."""
+    return _disk(_OPEN)
+
+
+def _disk(recipe: _Recipe) -> Disk:
     root = DEVICE.build()
-    disk = Disk(root.parent / f"disk-{_fingerprint()}")
-    with (root.parent / "disk.lock").open("w") as lock:
+    disk = Disk(root.parent / f"{recipe.name}-{_fingerprint(recipe)}")
+    with (root.parent / f"{recipe.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not disk.place.is_dir():
-            for former in root.parent.glob("disk-*"):
+            for former in root.parent.glob(f"{recipe.name}-*"):
                 shutil.rmtree(former)
-            _build(root, disk)
+            _build(root, disk, recipe)
     return disk
 
 
-def _build(root: Path, disk: Disk) -> None:
+def _build(root: Path, disk: Disk, recipe: _Recipe) -> None:
     print(f"building a disk: {disk.place}", flush=True)
     host.install("qemu-img", "qemu-utils")
     host.install("sfdisk", "fdisk")
     host.install("mkfs.vfat", "dosfstools")
     host.install("mcopy", "mtools")
     (kernel,) = (path.name for path in (root / "usr/lib/modules").iterdir())
-    with tempfile.TemporaryDirectory(prefix="disk-", dir=root.parent) as scratch:
+    with tempfile.TemporaryDirectory(prefix=f"{recipe.name}-", dir=root.parent) as scratch:
         tree, made, raw = Path(scratch) / "tree", Disk(Path(scratch) / "made"), Path(scratch) / "disk.raw"
         made.place.mkdir()
         subprocess.run(["cp", "-a", "--no-target-directory", root, tree], check=True)
         device = Chroot(tree)
         device.run("groupadd", "--system", "gpio")
         _lay_over(tree, BOARD / "before")
-        provision(device)
+        provision(device, recipe.variables)
         _lay_over(tree, workshop(kernel).build() / PRODUCTS)
         _lay_over(tree, BOARD / "after")
         device.run("depmod", kernel)
@@ -111,11 +135,12 @@ def _build(root: Path, disk: Disk) -> None:
             stamp.touch()  # or the first start would rebuild what is fresh
         for scrap in (tree / "var/cache/apt", tree / "var/lib/apt/lists"):
             shutil.rmtree(scrap)
-        sizes = (f"--boot-mb={_BOOT_MB}", f"--data-mb={_DATA_MB}")
+        sizes = (f"--boot-mb={_BOOT_MB}", f"--data-mb={recipe.data_mb}")
         # As of now: a file that is made older than what Python compiled of it would be compiled at each start.
         now = {**os.environ, "SOURCE_DATE_EPOCH": str(int(time.time()))}
         assemble = (sys.executable, _ASSEMBLE, tree, raw, f"--disk-id={_DISK_ID}", *sizes)
         subprocess.run(assemble, check=True, env=now)
+        os.truncate(raw, raw.stat().st_size + recipe.free_mb * MB)
         subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, made.image], check=True)
         made.place.rename(disk.place)
 
@@ -124,8 +149,8 @@ def _lay_over(tree: Path, layer: Path) -> None:
     subprocess.run(["cp", "-a", "--no-target-directory", layer, tree], check=True)
 
 
-def _fingerprint() -> str:
-    hashed = hashlib.sha256(DEVICE.path.name.encode())
+def _fingerprint(recipe: _Recipe) -> str:
+    hashed = hashlib.sha256(f"{DEVICE.path.name} {recipe.name} {recipe.data_mb} {recipe.free_mb}".encode())
     for file in _inputs():
         hashed.update(f"{file.relative_to(_REPOSITORY)} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return hashed.hexdigest()[:_HASH_DIGITS]

@@ -1,13 +1,14 @@
 """The playbook on a root file system that nothing runs in, as when an image is built; and what must hold afterwards."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from machines.chroot import Chroot
 
 APPLIANCE = Path(__file__).parents[2] / "image" / "appliance.yml"
 """What the playbook is told for a device that is nothing else."""
-_ORACLE = Path(__file__).parents[1] / "oracle.py"
+ORACLE = Path(__file__).parents[1] / "oracle.py"
 _SETTINGS = "/boot/firmware/missed-moment.toml"
 
 
@@ -15,32 +16,34 @@ class Broken(Exception):  # noqa: N818 - it is what is said of the thing looked 
     """Something is not as it must be; the message says what was seen."""
 
 
-def provision(device: Chroot) -> None:
-    """Make `device` a camera, and prove it. Raises Broken, or CommandFailed where the playbook or the oracle fails."""
-    for step in (_converge, _oracle, _converge_again):
-        step(device)
+def provision(device: Chroot, variables: Iterable[Path]) -> None:
+    """Make `device` a camera after files of variables, and prove it.
+
+    Raises Broken, or CommandFailed where the playbook or the oracle fails.
+    """
+    told = tuple(f"--extra-vars=@{file}" for file in variables)
+    for step in (_converge, _look_at_everything, _converge_again):
+        step(device, told)
         print(f"ok {step.__name__.strip('_')}, in a root that nothing runs in", flush=True)
 
 
-def _converge(device: Chroot) -> None:
+def _converge(device: Chroot, told: tuple[str, ...]) -> None:
     """The roles do their work."""
-    said = device.play(f"--extra-vars=@{APPLIANCE}")
+    said = device.play(*told)
     _must(_changed(said) > 0, said)
 
 
-def _oracle(device: Chroot) -> None:
+def _look_at_everything(device: Chroot, _: tuple[str, ...]) -> None:
     """Everything is as it must be."""
-    print(device.run("python3", "-", stdin=_ORACLE.read_text()), end="")
+    print(device.run("python3", "-", stdin=ORACLE.read_text()), end="")
 
 
-def _converge_again(device: Chroot) -> None:
+def _converge_again(device: Chroot, told: tuple[str, ...]) -> None:
     """There is nothing left to do, and the owner's settings are the owner's, whatever the playbook says."""
-    device.run("sh", "-c", f"echo '[video]' >{_SETTINGS}")
-    said = device.play(
-        f"--extra-vars=@{APPLIANCE}", "--extra-vars", '{"recorder_settings": {"video": {"width": 1920}}}'
-    )
+    before = device.run("cat", _SETTINGS)
+    said = device.play(*told, "--extra-vars", '{"recorder_settings": {"video": {"width": 1920}}}')
     _must(_changed(said) == 0, said)
-    _must(device.run("cat", _SETTINGS) == "[video]\n", "the owner's file was changed")
+    _must(device.run("cat", _SETTINGS) == before, "the owner's file was changed")
 
 
 def _must(good: bool, seen: object) -> None:

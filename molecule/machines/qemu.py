@@ -1,13 +1,17 @@
 """A virtual PC: QEMU with emulated processors, a disk, USB ports, and a console written to a file."""
 
+import json
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from machines.disk import Disk
-from machines.lines import Line
+from machines.lines import Line, Refused
 
 _AGENT = "org.qemu.guest_agent.0"
+CARD = "card"
+"""What QEMU calls the disk."""
 _BOARD = (
     "-accel", "tcg,thread=multi,tb-size=1024",
     "-machine", "q35",
@@ -23,14 +27,24 @@ _BOARD = (
     "-chardev", "socket,id=qmp,fd={qmp}",
     "-mon", "chardev=qmp,mode=control",
     "-chardev", "socket,id=agent,fd={agent}",
-    "-device", "virtio-blk-pci,drive=disk",
+    "-device", "virtio-net-pci,netdev=network",
+    "-device", f"virtio-blk-pci,drive=top,id={CARD}",
 )  # fmt: skip
-NO_NETWORK = ("-nic", "none")
+CUT_OFF = "restrict=on"
+"""A network that answers, and leads nowhere."""
 
 
-def ssh_network(port: int) -> tuple[str, ...]:
-    """Return the options for a network in which the guest's ssh is reached at `port` of the host's loopback."""
-    return ("-nic", f"user,model=virtio-net-pci,hostfwd=tcp:127.0.0.1:{port}-:22")
+def ssh_network(port: int) -> str:
+    """Return the network in which the guest's ssh is reached at `port` of the host's loopback."""
+    return f"hostfwd=tcp:127.0.0.1:{port}-:22"
+
+
+def bytes_written(qmp: Line, device: str) -> int:
+    """Return how many bytes were written to what QEMU calls `device`. Raises Refused where there is none."""
+    for each in qmp.ask("query-blockstats"):
+        if f"/{device}/" in each.get("qdev", ""):
+            return int(each["stats"]["wr_bytes"])
+    raise Refused(f"there is no {device}")
 
 
 @dataclass
@@ -42,7 +56,8 @@ class Qemu:
 
     disk: Disk
     place: Path
-    network: tuple[str, ...] = NO_NETWORK
+    network: str = CUT_OFF
+    log_writes: bool = False
     qmp: Line = field(init=False)
     agent: Line = field(init=False)
     _process: subprocess.Popen[bytes] = field(init=False)
@@ -51,6 +66,16 @@ class Qemu:
     def console(self) -> Path:
         """All that was written to the serial port, since the first start."""
         return self.place / "console"
+
+    @property
+    def wire(self) -> Path:
+        """All that went over the network since the last start, as libpcap's files have it."""
+        return self.place / "wire.pcap"
+
+    @property
+    def writes(self) -> Path:
+        """All that was written to the disk since the last start, in the kernel's dm-log-writes format."""
+        return self.place / "writes"
 
     @property
     def _overlay(self) -> Path:
@@ -66,10 +91,12 @@ class Qemu:
         board = [option.format(qmp=theirs[0], agent=theirs[1]) for option in _BOARD]
         self._process = subprocess.Popen(
             [
-                *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *board, *self.network),
+                *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *board),
+                *("-netdev", f"user,id=network,{self.network}"),
+                *("-object", f"filter-dump,id=wire,netdev=network,file={self.wire}"),
                 *("-kernel", self.disk.kernel, "-initrd", self.disk.initrd),
                 *("-append", self.disk.cmdline),
-                *("-drive", f"file={self._overlay},id=disk,if=none,cache=unsafe"),
+                *(option for node in self._disk_nodes() for option in ("-blockdev", json.dumps(node))),
                 *("-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console"),
             ],
             pass_fds=theirs,
@@ -80,6 +107,26 @@ class Qemu:
         self.agent.theirs.close()
         self.qmp.receive(lambda message: "QMP" in message, 30, "QEMU's greeting")
         self.qmp.ask("qmp_capabilities")
+
+    def _disk_nodes(self) -> list[dict[str, Any]]:
+        """Describe the disk, from the file up. A host that dies takes it along: nothing waits for the host's disks."""
+        file = {"driver": "file", "filename": str(self._overlay)}
+        cache = {"cache": {"direct": False, "no-flush": True}}
+        overlay = {"driver": "qcow2", "file": {**file, **cache}, **cache}
+        if not self.log_writes:
+            return [{**overlay, "node-name": "top"}]
+        self.writes.touch()
+        log = {"driver": "file", "filename": str(self.writes), **cache}
+        # Above the overlay, flushes are still what the guest asked for.
+        return [
+            {
+                "driver": "blklogwrites",
+                "node-name": "top",
+                "file": overlay,
+                "log": log,
+                "log-super-update-interval": 1,
+            }
+        ]
 
     def agent_is_there(self, timeout_s: float) -> None:
         """Return when the guest's agent has opened its port, which it does once each boot. Raises Refused."""

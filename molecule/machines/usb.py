@@ -10,6 +10,7 @@ from typing import Any
 
 from machines import host
 from machines.lines import Line, Refused
+from machines.qemu import bytes_written
 
 _PULL_LIMIT_S = 30.0
 _LOOK_AGAIN_S = 0.02
@@ -119,10 +120,7 @@ class UsbPorts:
 
     def written(self, port: Port) -> int:
         """Return how many bytes were written to the stick since it is in. Raises Refused where it is not."""
-        for device in self._qmp.ask("query-blockstats"):
-            if f"/{port.name}/" in device.get("qdev", ""):
-                return int(device["stats"]["wr_bytes"])
-        raise Refused(f"{port.name} is not plugged in")
+        return bytes_written(self._qmp, port.name)
 
     def wait_for_bytes(self, port: Port, count: int, timeout_s: float) -> None:
         """Return when so many bytes were written to the stick. Raises Refused where it takes longer."""

@@ -5,6 +5,8 @@ than this computer's. To play with one: `playground`.
 """
 
 import json
+import os
+import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,13 +20,19 @@ from machines.disk import Disk, device_disk
 from machines.guest import CommandFailed, Guest
 from machines.led import Said, read
 from machines.lines import Refused
-from machines.qemu import NO_NETWORK, Qemu
+from machines.provisioning import ORACLE
+from machines.qemu import CARD, CUT_OFF, Qemu, bytes_written
 from machines.usb import Port, UsbPorts
+from machines.write_log import contains, epochs
 
 _BOOT_LIMIT_S = 300.0
 _SHUTDOWN_LIMIT_S = 120.0
 _LOOK_AGAIN_S = 0.5
+_ORACLE_LIMIT_S = 600.0
 _TAIL_LINES = 40
+_PCAP_HEAD = 24
+_PARTITIONS = ("vda1", "vda2", "vda3")
+_KEYS = "/run/virtual-board/keys"
 _PULL = "/run/virtual-board/pins/sim_gpio17/pull"
 _CLAP = "/usr/local/lib/virtual-board/clap"
 _CAMERA = "/sys/bus/platform/drivers/vivid"
@@ -69,15 +77,16 @@ class NeverHappened(Exception):  # noqa: N818 - it is what is said of something 
 class VirtualDevice:
     """Switched on when entered, and gone without a trace when left."""
 
-    def __init__(self, disk: Disk | None = None, network: tuple[str, ...] = NO_NETWORK) -> None:
-        """Take `disk`, or what the repository makes of one now. By itself there is no network at all."""
+    def __init__(self, disk: Disk | None = None, network: str = CUT_OFF, log_writes: bool = False) -> None:
+        """Take `disk`, or what the repository makes of one now. By itself, the network leads nowhere."""
         self._disk = disk
         self._network = network
+        self._log_writes = log_writes
         self._place = tempfile.TemporaryDirectory(prefix="missed-moment-")
 
     def __enter__(self) -> Self:
         host.install("qemu-system-x86_64", "qemu-system-x86", "qemu-utils")
-        self._qemu = Qemu(self._disk or device_disk(), Path(self._place.name), self._network)
+        self._qemu = Qemu(self._disk or device_disk(), Path(self._place.name), self._network, self._log_writes)
         self.switch_on()
         return self
 
@@ -108,7 +117,11 @@ class VirtualDevice:
     def reboot(self) -> None:
         """Start again in an orderly way, and return when commands can be run."""
         self.guest.power("reboot")
-        self._qemu.has_reset(_SHUTDOWN_LIMIT_S)
+        self.starts_again(_SHUTDOWN_LIMIT_S)
+
+    def starts_again(self, timeout_s: float) -> None:
+        """Return when it has started again, for whatever reason, and commands can be run. Raises Refused."""
+        self._qemu.has_reset(timeout_s)
         self._await_agent()
 
     def shut_down(self) -> None:
@@ -188,7 +201,55 @@ class VirtualDevice:
         """Return when the LED says `name`, and has been told to since `mark`. Raises NeverHappened."""
         self.wait_until(lambda: self.led_names(mark)[-1:] == [name], timeout_s, f"the LED says {name}")
 
-    # What an operator sees
+    @property
+    def on_the_wire(self) -> bytes:
+        """Every packet that went over the network since power-on, with what is noted of each; empty if none did."""
+        return self._qemu.wire.read_bytes()[_PCAP_HEAD:]
+
+    def written(self) -> int:
+        """Return how many bytes were written to the card since power-on."""
+        return bytes_written(self._qemu.qmp, CARD)
+
+    @property
+    def writes(self) -> Path:
+        """The log of all that was written to the card since power-on, where one is kept."""
+        return self._qemu.writes
+
+    def found_on_card(self, mark: bytes) -> set[str]:
+        """Return where a mark is or was since power-on: "before" on the card as it was made, or partitions' names.
+
+        For a device whose writes are logged: what it deleted since is found as well.
+        """
+        found = {"before"} if contains(self._qemu.disk.image, mark) else set()
+        begins = {name: int(self.run("cat", f"/sys/class/block/{name}/start")) * 512 for name in _PARTITIONS}
+        for epoch in epochs(self.writes):
+            for write in epoch.writes:
+                if write.data and mark in write.data:
+                    found.add(max((begin, name) for name, begin in begins.items() if begin <= write.at)[1])
+        return found
+
+    def data_as_it_was(self, into: Path) -> int:
+        """Copy what the partition for data held before the first start; returns at which byte of the card it begins."""
+        begin, size = (int(self.run("cat", f"/sys/class/block/vda3/{what}")) for what in ("start", "size"))
+        command = ("qemu-img", "dd", "-f", "qcow2", "-O", "raw", f"if={self._qemu.disk.image}", f"of={into}")
+        subprocess.run([*command, "bs=512", f"skip={begin}"], check=True, capture_output=True)
+        os.truncate(into, size * 512)
+        return begin * 512
+
+    # What an operator does and sees
+
+    def let_in(self, port: int) -> tuple[str, ...]:
+        """Turn the network on, accept a new key, and return the command that logs in with it at the host's `port`.
+
+        For a device whose network is `ssh_network(port)`.
+        """
+        key = self.place / "key"
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+        authorise = 'install -d -m 700 "$2" && echo "$1" >"$2/root"'
+        self.run("sh", "-c", authorise, "sh", key.with_suffix(".pub").read_text().strip(), _KEYS)
+        self.run("systemctl", "start", "missed-moment-network.target")
+        options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
+        return ("ssh", "-i", str(key), *options, "-p", str(port), "root@127.0.0.1")
 
     def run(self, *argv: str, timeout_s: float = 120.0) -> str:
         """Run a command as root and return what it wrote. Raises CommandFailed."""
@@ -215,6 +276,10 @@ class VirtualDevice:
         """Return the names of the USB disks that the system sees."""
         listed = self.run("lsblk", "--nodeps", "--noheadings", "--output", "NAME,TRAN").splitlines()
         return [line.split()[0] for line in listed if line.split()[1:] == ["usb"]]
+
+    def look_at_everything(self) -> str:
+        """Return what the oracle says of the device. Raises CommandFailed where it is not as it must be."""
+        return self.guest.run("python3", "-", stdin=ORACLE.read_text(), timeout_s=_ORACLE_LIMIT_S)
 
     def wait_until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
         """Look at `condition` until it is true. Raises NeverHappened, with all that may explain it."""

@@ -45,7 +45,7 @@ class Disk(Protocol):
         """Close a descriptor. Says nothing about durability."""
 
     def mkdir(self, path: Path) -> None:
-        """Create a directory, mode 0750."""
+        """Create a directory, mode 0770 as far as the umask lets it."""
 
     def rename(self, source: Path, target: Path) -> None:
         """Give a file or directory another name, atomically, replacing a file of that name."""
@@ -89,7 +89,7 @@ class LocalDisk:
         os.close(descriptor)
 
     def mkdir(self, path: Path) -> None:  # noqa: D102
-        path.mkdir(mode=0o750)
+        path.mkdir(mode=0o770)
 
     def rename(self, source: Path, target: Path) -> None:  # noqa: D102
         source.rename(target)

@@ -11,6 +11,7 @@ class FrameMeter:
     def __init__(self) -> None:
         self.seen = 0
         self.lost = 0
+        self.first_arrival_ns: int | None = None
         self.last_arrival_ns: int | None = None
         self.fps: float | None = None
         self._last_pts_ns: int | None = None
@@ -24,6 +25,7 @@ class FrameMeter:
         """Count one picture, and those that should have come since the one before."""
         self.seen += 1
         self.last_arrival_ns = clock.monotonic_ns()
+        self.first_arrival_ns = self.first_arrival_ns or self.last_arrival_ns
         if self._last_pts_ns is not None and self.fps:
             self.lost += max(0, round((packet.pts_ns - self._last_pts_ns) * self.fps / NS) - 1)
         self._last_pts_ns = packet.pts_ns

@@ -180,7 +180,7 @@ class Recorder:
             sound=self._sound(),
             video=f"{self._format.width}x{self._format.height} at {self._format.fps:g} fps",
             ring=RingStatus(seconds=round(ring.seconds, 1), bytes=ring.size, pictures=ring.pictures),
-            frames=FrameStatus(seen=self._meter.seen, lost=self._meter.lost, unusable=ring.unusable),
+            frames=self._frames(ring.unusable),
             store=self._saver.stored,
             stick=situation.stick.value,
             copied=round(situation.copied, 2),
@@ -297,6 +297,11 @@ class Recorder:
             step = self._ladder.look(0 if comes else for_ns, for_ns if comes else 0, now_ns / NS)
             if step is not Step.NOTHING:
                 self._give_up(step)
+
+    def _frames(self, unusable: int) -> FrameStatus:
+        first_ns = self._meter.first_arrival_ns
+        first_s = None if first_ns is None else round(first_ns / NS, 1)
+        return FrameStatus(seen=self._meter.seen, lost=self._meter.lost, unusable=unusable, first_s=first_s)
 
     def _restarts(self) -> Restarts:
         return self._ladder.restarts(self._filming.restarts)

@@ -24,11 +24,15 @@ class RingStatus(_Part):
 
 
 class FrameStatus(_Part):
-    """Pictures since the start: seen, missing between those seen, and seen but of no use without a keyframe."""
+    """Pictures since the start: seen, missing between those seen, and seen but of no use without a keyframe.
+
+    The first one came when the board was up for `first_s` seconds.
+    """
 
     seen: int
     lost: int
     unusable: int
+    first_s: float | None = None
 
 
 class StoreStatus(_Part):

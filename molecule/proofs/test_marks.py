@@ -1,0 +1,65 @@
+"""Minutes without a press, with pictures and sounds that can be searched for."""
+
+import os
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from machines.virtual_device import VirtualDevice, missing
+from missed_moment.capture import synthetic, synthetic_microphone
+
+MINUTES = float(os.environ.get("MISSED_MOMENT_UNPRESSED_MINUTES", "10"))
+MARKS = (synthetic.MARK, synthetic_microphone.MARK)
+_DATA = {"vda3"}
+# In place of the webcam: what it films carries a mark in each packet, what it hears one in each block of silence.
+_FILM_WITH_MARKS = """
+mkdir -p /run/systemd/system/missed-moment.service.d
+printf '[Service]\\nExecStart=\\nExecStart=/usr/local/bin/missed-moment run --camera synthetic\\n%s\\n' "$1" \\
+    >/run/systemd/system/missed-moment.service.d/marks.conf
+systemctl daemon-reload
+systemctl restart missed-moment.service
+"""
+_SWAP = """
+fallocate -l 256M /data/swap && chmod 600 /data/swap && mkswap /data/swap && swapon /data/swap
+echo 300M >/sys/fs/cgroup/system.slice/missed-moment.service/memory.reclaim || true
+"""
+
+
+@pytest.fixture
+def marking() -> Iterator[VirtualDevice]:
+    """A device each of whose writes is logged."""
+    if why := missing():
+        pytest.skip(why)
+    with VirtualDevice(log_writes=True) as device:
+        yield device
+
+
+def film(device: VirtualDevice, less: str = "") -> None:
+    """Have it film marks, with `less` of its protection."""
+    device.run("sh", "-euc", _FILM_WITH_MARKS, "sh", less)
+    device.wait_until(lambda: device.state() == "recording", 180, "it records")
+    assert device.status()["camera"] == "synthetic"
+
+
+@pytest.mark.timeout(3600)
+def test_what_nobody_asked_for_is_nowhere(marking: VirtualDevice) -> None:
+    """No mark was ever written to the card, nor is one in the journal; after a press, one is where moments are."""
+    film(marking)
+    threading.Event().wait(60 * MINUTES)
+    assert [marking.found_on_card(mark) for mark in MARKS] == [set(), set()]
+    journal = marking.run("journalctl", "--boot", "--output=export").encode()
+    assert not any(mark in journal for mark in MARKS)
+
+    marking.press()
+    marking.wait_until(marking.moments, 60, "the moment is whole")
+    marking.run("sync")
+    assert marking.found_on_card(synthetic.MARK) == _DATA
+    assert marking.found_on_card(synthetic_microphone.MARK) == set()  # sound is kept as AAC
+
+
+def test_swap_would_be_found(marking: VirtualDevice) -> None:
+    """With memory neither locked nor kept from swap, and swap on the card, the search finds what is there."""
+    film(marking, less="LimitMEMLOCK=0\nMemorySwapMax=infinity")
+    marking.run("sh", "-euc", _SWAP)
+    marking.wait_until(lambda: marking.found_on_card(synthetic.MARK) == _DATA, 60, "a mark is on the card")
