@@ -3,7 +3,8 @@
 
 `/boot/firmware` of the tree becomes the first (vfat, for any computer), `/data` the third (ext4, for what is kept), and
 the rest the second (ext4). It needs no loop device and no driver for vfat, so it runs on any kernel and in any
-container; only root may do it, because files keep their owners. The same tree makes the same bytes.
+container; only root may do it, because files keep their owners. The same tree makes the same bytes, with e2fsprogs
+1.47.1 or newer: before that, mke2fs takes over when files were last changed.
 """
 
 import argparse

@@ -247,7 +247,7 @@ class VirtualDevice:
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
         authorise = 'install -d -m 700 "$2" && echo "$1" >"$2/root"'
         self.run("sh", "-c", authorise, "sh", key.with_suffix(".pub").read_text().strip(), _KEYS)
-        self.run("systemctl", "start", "missed-moment-network.target")
+        self.run("systemctl", "start", "systemd-networkd.service", "ssh.service")
         options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
         return ("ssh", "-i", str(key), *options, "-p", str(port), "root@127.0.0.1")
 

@@ -11,7 +11,9 @@ from machines.virtual_device import VirtualDevice
 ATTACKS = {
     "open a network socket": "RestrictAddressFamilies=",
     "see the system's network": "PrivateNetwork=no",
-    "write where everybody may": "ProtectSystem=no",
+    "write beside the moments": "ProtectSystem=no",
+    "write where everybody may": "ReadOnlyPaths=",
+    "leave something in shared memory": "InaccessiblePaths=",
     "open another device": "DevicePolicy=auto\nDeviceAllow=",
     "make a namespace": "RestrictNamespaces=no",
     "make a program setuid": "RestrictSUIDSGID=no",
@@ -24,7 +26,7 @@ import ctypes, json, mmap, os, pathlib, socket
 libc = ctypes.CDLL(None, use_errno=True)
 
 def call(result):
-    if result in (-1, None, False):
+    if result is False or result == -1:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
 
 def mark_setuid():
@@ -39,7 +41,9 @@ def cards():
 tries = {
     "open a network socket": lambda: socket.socket(socket.AF_INET).close(),
     "see the system's network": cards,
+    "write beside the moments": lambda: open("/data/anybody/attack", "w").close(),
     "write where everybody may": lambda: open("/run/lock/attack", "w").close(),
+    "leave something in shared memory": lambda: open("/dev/shm/attack", "w").close(),
     "open another device": lambda: open("/dev/fuse", "rb").close(),
     "make a namespace": lambda: call(libc.unshare(0x10000000)),
     "make a program setuid": mark_setuid,
@@ -60,6 +64,7 @@ _PREPARE = """
 mountpoint -q /home || mount -t tmpfs -o mode=755 tmpfs /home
 echo "Dear Sir," >/home/letter
 modprobe fuse
+install -d -m 777 /data/anybody
 cat >/run/virtual-board/attack.py
 """
 _UNIT = """

@@ -73,3 +73,12 @@ def test_moving_a_directory_makes_both_names_durable(tmp_path: Path) -> None:
     move_directory(disk, tmp_path / "a" / "one", tmp_path / "b" / "two")
     assert synced == [tmp_path / "b", tmp_path / "a"]
     assert (tmp_path / "b" / "two").is_dir()
+
+
+def test_a_disk_that_nobody_may_write_to_has_no_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    there = os.statvfs(tmp_path)
+    assert LocalDisk().free(tmp_path) == there.f_bavail * there.f_frsize
+    values = [*there[:8], there.f_flag | os.ST_RDONLY, there.f_namemax]
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(values))
+    with pytest.raises(OSError, match="Read-only"):
+        LocalDisk().free(tmp_path)

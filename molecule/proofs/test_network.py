@@ -1,0 +1,28 @@
+"""The owner turns the network on, with any computer that can write to the boot partition."""
+
+import pytest
+
+from machines.virtual_device import VirtualDevice, missing
+
+_TURN_ON = """
+mount -o remount,rw /boot/firmware
+sed -i -e 's/^# enabled = false\\(.*leave the board.*\\)/enabled = true\\1/' /boot/firmware/missed-moment.toml
+mount -o remount,ro /boot/firmware
+missed-moment setting network.enabled
+"""
+
+
+def test_the_network_is_there_when_it_is_asked_for() -> None:
+    """Off, nothing goes over it; on, it is there after the next start, and the recorder still has none."""
+    if why := missing():
+        pytest.skip(why)
+    with VirtualDevice() as device:
+        device.wait_until(lambda: device.state() == "recording", 180, "it records")
+        assert device.on_the_wire == b""
+        assert device.run("sh", "-euc", _TURN_ON).strip() == "true"
+        device.reboot()
+        device.wait_until(lambda: device.state() == "recording", 240, "it records")
+        device.wait_until(lambda: device.on_the_wire, 60, "something is said")
+        for unit in ("missed-moment-network.target", "ssh.service"):
+            assert device.run("systemctl", "is-active", unit).strip() == "active"
+        device.look_at_everything()
