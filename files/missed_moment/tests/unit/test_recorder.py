@@ -347,6 +347,25 @@ def test_the_led_tells_the_story_in_order(tmp_path: Path) -> None:
     assert all(name in remaining for name in story), changes
 
 
+class NoCamera:
+    name = "no"
+
+    def start(self, _: object) -> VideoFormat:
+        raise CameraError(errno.ENODEV, "there is none")
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("camera", [None, NoCamera()])
+def test_who_waits_knows_then_whether_it_films(tmp_path: Path, camera: object) -> None:
+    with recording(tmp_path, camera=camera) as recorder:
+        assert recorder.wait_settled(10)
+        seen, faults = recorder.status().frames.seen, recorder.health.faults()
+        assert (seen > 0) == (camera is None)
+        assert (Fault.CAMERA in faults) == (camera is not None)
+
+
 def test_bad_settings_are_fault_seven_and_it_films(tmp_path: Path) -> None:
     settings = Settings(video=SMALL_SETTINGS)
     loaded = Loaded(settings, ("[video] widht is not a setting",))

@@ -26,6 +26,8 @@ from missed_moment.services.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
+_SETTLE_S = 20.0
+"""Who waits for the recorder waits for its first picture, but not for ever."""
 EXIT_BUG, EXIT_AGAIN = os.EX_SOFTWARE, os.EX_TEMPFAIL
 """Exit codes after an error that nobody expected, and where another start may help."""
 REBOOT = "reboot"
@@ -145,6 +147,7 @@ def run(places: Places, kind: Kind) -> bool:
     except PanelError as error:
         log.error("%s", error)
     recorder.start()
+    recorder.wait_settled(_SETTLE_S)
     log.info("recording with the %s camera into RAM; moments go to %s", camera.name, places.store)
     supervisor.ready()
     signal.sigwait(_ENDINGS)

@@ -90,7 +90,7 @@ class Recorder:
         self._camera = camera.name
         self._filming = Keeper(
             Filming(camera, self._meter, self.ring, self._set_format),
-            lambda complaint: self._report(Fault.CAMERA, complaint),
+            self._report_camera,
             self._forget_everything,
             alive,
         )
@@ -113,6 +113,7 @@ class Recorder:
         self._backlog_limit_ns = round(BACKLOG_RINGS * seconds * NS)
         self._changed = threading.Condition()
         self._stopped = False
+        self._settled = threading.Event()
         self._clerk = threading.Thread(target=self._keep_time, name="clerk", daemon=True)
 
     def start(self) -> None:
@@ -125,6 +126,10 @@ class Recorder:
             keeper.start()
         self._saver.start()
         self._clerk.start()
+
+    def wait_settled(self, timeout_s: float) -> bool:
+        """Wait until it films, or it is known why it does not; False when time is up."""
+        return self._exposed or self._settled.wait(timeout_s)
 
     def press(self) -> int:
         """Keep the last minute; returns the time of the press. Never waits for a disk.
@@ -311,6 +316,10 @@ class Recorder:
             self.health.report(fault, complaint)
         else:
             self.health.clear(fault)
+
+    def _report_camera(self, complaint: str | None) -> None:
+        self._report(Fault.CAMERA, complaint)
+        self._settled.set()
 
     def _report_microphone(self, complaint: str | None) -> None:
         """No microphone is a fault only where sound was asked for, or has been there."""

@@ -16,7 +16,7 @@ class Supervisor:
         self._address = "\0" + address[1:] if address.startswith("@") else address
 
     def ready(self) -> None:
-        """We answer, and film as soon as there is a camera."""
+        """We answer, and film, or can say why we do not."""
         self._tell("READY=1")
 
     def alive(self) -> None:
