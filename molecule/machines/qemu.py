@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from machines.disk import Disk
 from machines.lines import Line, Refused
 
 _AGENT = "org.qemu.guest_agent.0"
+MAC = bytes.fromhex("525400123456")
+"""Where packets of the guest come from."""
 CARD = "card"
 """What QEMU calls the disk."""
 _BOARD = (
@@ -27,9 +30,10 @@ _BOARD = (
     "-chardev", "socket,id=qmp,fd={qmp}",
     "-mon", "chardev=qmp,mode=control",
     "-chardev", "socket,id=agent,fd={agent}",
-    "-device", "virtio-net-pci,netdev=network",
+    "-device", f"virtio-net-pci,netdev=network,mac={MAC.hex(':')}",
     "-device", f"virtio-blk-pci,drive=top,id={CARD}",
 )  # fmt: skip
+_PCAP_HEAD, _PCAP_RECORD = 24, 16
 CUT_OFF = "restrict=on"
 """A network that answers, and leads nowhere."""
 
@@ -45,6 +49,16 @@ def bytes_written(qmp: Line, device: str) -> int:
         if f"/{device}/" in each.get("qdev", ""):
             return int(each["stats"]["wr_bytes"])
     raise Refused(f"there is no {device}")
+
+
+def packets(wire: Path) -> Iterator[bytes]:
+    """Yield the packets in a file as libpcap writes it."""
+    content, position = wire.read_bytes(), _PCAP_HEAD
+    while position < len(content):
+        size = int.from_bytes(content[position + 8 : position + 12], "little")
+        position += _PCAP_RECORD
+        yield content[position : position + size]
+        position += size
 
 
 @dataclass
@@ -68,9 +82,9 @@ class Qemu:
         return self.place / "console"
 
     @property
-    def wire(self) -> Path:
-        """All that went over the network since the last start, as libpcap's files have it."""
-        return self.place / "wire.pcap"
+    def wires(self) -> list[Path]:
+        """All that went over the network, as libpcap's files have it: one for each time it was switched on."""
+        return sorted(self.place.glob("wire-*.pcap"))
 
     @property
     def writes(self) -> Path:
@@ -86,6 +100,7 @@ class Qemu:
         if not self._overlay.exists():
             backing = ("-b", self.disk.image, "-F", "qcow2")
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, self._overlay], check=True)
+        wire = self.place / f"wire-{len(self.wires):03}.pcap"
         self.qmp, self.agent = Line(), Line()
         theirs = (self.qmp.theirs.fileno(), self.agent.theirs.fileno())
         board = [option.format(qmp=theirs[0], agent=theirs[1]) for option in _BOARD]
@@ -93,7 +108,7 @@ class Qemu:
             [
                 *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *board),
                 *("-netdev", f"user,id=network,{self.network}"),
-                *("-object", f"filter-dump,id=wire,netdev=network,file={self.wire}"),
+                *("-object", f"filter-dump,id=wire,netdev=network,file={wire}"),
                 *("-kernel", self.disk.kernel, "-initrd", self.disk.initrd),
                 *("-append", self.disk.cmdline),
                 *(option for node in self._disk_nodes() for option in ("-blockdev", json.dumps(node))),

@@ -21,7 +21,7 @@ from machines.guest import CommandFailed, Guest
 from machines.led import Said, read
 from machines.lines import Refused
 from machines.provisioning import ORACLE
-from machines.qemu import CARD, CUT_OFF, Qemu, bytes_written
+from machines.qemu import CARD, CUT_OFF, MAC, Qemu, bytes_written, packets
 from machines.usb import Port, UsbPorts
 from machines.write_log import contains, epochs
 
@@ -30,7 +30,6 @@ _SHUTDOWN_LIMIT_S = 120.0
 _LOOK_AGAIN_S = 0.5
 _ORACLE_LIMIT_S = 600.0
 _TAIL_LINES = 40
-_PCAP_HEAD = 24
 _PARTITIONS = ("vda1", "vda2", "vda3")
 _KEYS = "/run/virtual-board/keys"
 _PULL = "/run/virtual-board/pins/sim_gpio17/pull"
@@ -201,10 +200,9 @@ class VirtualDevice:
         """Return when the LED says `name`, and has been told to since `mark`. Raises NeverHappened."""
         self.wait_until(lambda: self.led_names(mark)[-1:] == [name], timeout_s, f"the LED says {name}")
 
-    @property
-    def on_the_wire(self) -> bytes:
-        """Every packet that went over the network since power-on, with what is noted of each; empty if none did."""
-        return self._qemu.wire.read_bytes()[_PCAP_HEAD:]
+    def said_on_the_wire(self) -> list[bytes]:
+        """Return every packet that the device has ever sent over the network. Others may say what they like."""
+        return [packet for wire in self._qemu.wires for packet in packets(wire) if packet[6:12] == MAC]
 
     def written(self) -> int:
         """Return how many bytes were written to the card since power-on."""

@@ -18,11 +18,11 @@ def test_the_network_is_there_when_it_is_asked_for() -> None:
         pytest.skip(why)
     with VirtualDevice() as device:
         device.wait_until(lambda: device.state() == "recording", 180, "it records")
-        assert device.on_the_wire == b""
+        assert device.said_on_the_wire() == []
         assert device.run("sh", "-euc", _TURN_ON).strip() == "true"
         device.reboot()
         device.wait_until(lambda: device.state() == "recording", 240, "it records")
-        device.wait_until(lambda: device.on_the_wire, 60, "something is said")
+        device.wait_until(device.said_on_the_wire, 60, "something is said")
         for unit in ("missed-moment-network.target", "ssh.service"):
             assert device.run("systemctl", "is-active", unit).strip() == "active"
         device.look_at_everything()

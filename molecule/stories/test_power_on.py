@@ -11,8 +11,7 @@ def test_power_on(switched_on: VirtualDevice) -> None:
 
     device.wait_until(lambda: device.state() == "recording", 180, "it records")
     device.wait_until(lambda: device.led_names()[-1:] == ["recording"], 30, "the LED says recording")
-    # Where the host is busy, blips come so late that the LED seems to be off in between.
-    assert [name for name in device.led_names() if name != "off"][:2] == ["filling", "recording"]
+    assert device.led_names()[0] == "filling"
 
     status = device.status()
     assert status["camera"] == "webcam"

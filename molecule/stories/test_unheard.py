@@ -6,4 +6,4 @@ from machines.virtual_device import VirtualDevice
 def test_not_a_packet_went_over_the_network(device: VirtualDevice) -> None:
     """A cable is plugged in all the time; since power-on, through presses and sticks, nothing has used it."""
     assert device.run("ls", "/sys/class/net").split() == ["eth0", "lo"]
-    assert device.on_the_wire == b""
+    assert device.said_on_the_wire() == []
