@@ -397,6 +397,7 @@ def test_nothing_is_filmed_while_memory_could_reach_storage(tmp_path: Path) -> N
     swap.append("memory may be swapped to /dev/sda2")
     recorder.start()
     try:
+        assert recorder.wait_settled(0)
         wait_for(lambda: recorder.health.faults() == {Fault.EXPOSED: swap[0]})
         assert recorder.status().state == "off"
         assert recorder.status().frames.seen == 0

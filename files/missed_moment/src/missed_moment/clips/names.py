@@ -3,6 +3,7 @@
 clips/                     the store
   .incoming/moment-000042/ being written; never shown to anyone
   .last-sequence           the highest number ever given to a moment that was deleted
+  .restarts.json           how often the board was started again for want of pictures (see `ladder`)
   moment-000042/           a moment, whole from the instant it has this name
     clip.mp4  moment.json  thumbnail.jpg
     exported.json          there once a verified copy of it is elsewhere

@@ -129,7 +129,7 @@ class Recorder:
 
     def wait_settled(self, timeout_s: float) -> bool:
         """Wait until it films, or it is known why it does not; False when time is up."""
-        return self._exposed or self._settled.wait(timeout_s)
+        return self._settled.wait(timeout_s)
 
     def press(self) -> int:
         """Keep the last minute; returns the time of the press. Never waits for a disk.
@@ -233,6 +233,7 @@ class Recorder:
         on = self._switched_on and not self._exposed
         if not on:
             self._forget_everything()
+            self._settled.set()
         for keeper in self._keepers():
             keeper.switch(on)
 
