@@ -26,6 +26,7 @@ DEVICE = DebianRoot(
     packages=(
         "ca-certificates",
         "dbus",
+        "fdisk",
         "initramfs-tools",
         "libpam-systemd",
         "linux-image-amd64",
