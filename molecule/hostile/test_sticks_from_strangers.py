@@ -1,6 +1,5 @@
 """Whatever is plugged in: the LED says how it ended, nothing foreign is lost, the device is as before, and goes on."""
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from machines.virtual_device import VirtualDevice
 from stories.filling import digests_on, kept_digests, plug_until_solid
 
 CASES = list(hostile_sticks.cases())
-_SETTINGS = "/boot/firmware/missed-moment.toml"
 _UNTOUCHED = "cd /etc && find . -type f -newer /run/hostile -not -path './.updated' | sort"
 
 
@@ -31,7 +29,7 @@ def test_a_hostile_stick(case: Hostile, kept: VirtualDevice) -> None:
     """It ends in one of the ways that are right for it, and the same moments are there afterwards."""
     image = kept.place / "hostile"
     case.make(image)
-    kept.run("sed", "-i", f"/^filesystems/d; /^.stick]/a filesystems = {json.dumps(case.accepted)}", _SETTINGS)
+    kept.write_setting("stick", "filesystems", case.accepted)
     foreign = readable(image)
     before, moments = kept.now(), kept_digests(kept)
 

@@ -37,6 +37,11 @@ _CLAP = "/usr/local/lib/virtual-board/clap"
 _CAMERA = "/sys/bus/platform/drivers/vivid"
 # Seconds and 0 or 1, for each change of the LED since `since`.
 _EDGES = "/gpio_value:/ { at = $(NF - 4) + 0; if ($NF != last && at >= since) print at, $NF; last = $NF }"
+_EDIT = """
+mount -o remount,rw /boot/firmware
+sed -i -e "$1" /boot/firmware/missed-moment.toml
+mount -o remount,ro /boot/firmware
+"""
 _PRESS_AND_KILL = f"""
 echo pull-down >{_PULL}; sleep 0.2; echo pull-up >{_PULL}
 until [ -e /data/clips/.incoming/moment-*/moment.json ]; do sleep 0.05; done
@@ -178,6 +183,11 @@ class VirtualDevice:
     def pull(self, port: Port) -> None:
         """Pull the stick out, without asking."""
         self.usb.pull(port)
+
+    def write_setting(self, table: str, key: str, value: object) -> None:
+        """Write a setting onto the boot partition, as the owner does with any computer."""
+        own = rf"/^\[{table}\]/,/^\[/ {{ /^#* *{key} = /d }}"
+        self.run("sh", "-euc", _EDIT, "sh", rf"{own}; /^\[{table}\]/a {key} = {json.dumps(value)}")
 
     # What an eye sees
 

@@ -4,13 +4,6 @@ import pytest
 
 from machines.virtual_device import VirtualDevice, missing
 
-_TURN_ON = """
-mount -o remount,rw /boot/firmware
-sed -i -e 's/^# enabled = false\\(.*leave the board.*\\)/enabled = true\\1/' /boot/firmware/missed-moment.toml
-mount -o remount,ro /boot/firmware
-missed-moment setting network.enabled
-"""
-
 
 def test_the_network_is_there_when_it_is_asked_for() -> None:
     """Off, nothing goes over it; on, it is there after the next start, and the recorder still has none."""
@@ -19,7 +12,8 @@ def test_the_network_is_there_when_it_is_asked_for() -> None:
     with VirtualDevice() as device:
         device.wait_until(lambda: device.state() == "recording", 180, "it records")
         assert device.said_on_the_wire() == []
-        assert device.run("sh", "-euc", _TURN_ON).strip() == "true"
+        device.write_setting("network", "enabled", value=True)
+        assert device.run("missed-moment", "setting", "network.enabled").strip() == "true"
         device.reboot()
         device.wait_until(lambda: device.state() == "recording", 240, "it records")
         device.wait_until(device.said_on_the_wire, 60, "something is said")
