@@ -71,16 +71,20 @@ class Disk:
 
 @dataclass(frozen=True)
 class _Recipe:
-    """A kind of disk: what the playbook is told, and how large the partition for data is; then what is left free."""
+    """A kind of disk: what the playbook is told, how large the partition for data is, and how much is free behind.
+
+    With `apt`, what apt knows of packages stays, so that the playbook can be played where there are no mirrors.
+    """
 
     name: str
     variables: tuple[Path, ...]
     data_mb: int
     free_mb: int
+    apt: bool
 
 
-_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=512, free_mb=0)
-_OPEN = _Recipe("open-disk", (BOARD / "vars.yml", BOARD / "open.yml"), data_mb=0, free_mb=1200)
+_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=512, free_mb=0, apt=False)
+_OPEN = _Recipe("open-disk", (BOARD / "vars.yml", BOARD / "open.yml"), data_mb=0, free_mb=1200, apt=True)
 
 
 def device_disk() -> Disk:
@@ -133,8 +137,9 @@ def _build(root: Path, disk: Disk, recipe: _Recipe) -> None:
         shutil.copy(tree / "boot/firmware/cmdline.txt", made.place)
         for stamp in (tree / "etc/.updated", tree / "var/.updated"):
             stamp.touch()  # or the first start would rebuild what is fresh
-        for scrap in (tree / "var/cache/apt", tree / "var/lib/apt/lists"):
-            shutil.rmtree(scrap)
+        if not recipe.apt:
+            for scrap in (tree / "var/cache/apt", tree / "var/lib/apt/lists"):
+                shutil.rmtree(scrap)
         sizes = (f"--boot-mb={_BOOT_MB}", f"--data-mb={recipe.data_mb}")
         # As of now: a file that is made older than what Python compiled of it would be compiled at each start.
         now = {**os.environ, "SOURCE_DATE_EPOCH": str(int(time.time()))}
