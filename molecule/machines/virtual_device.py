@@ -285,6 +285,11 @@ class VirtualDevice:
         listed = self.run("lsblk", "--nodeps", "--noheadings", "--output", "NAME,TRAN").splitlines()
         return [line.split()[0] for line in listed if line.split()[1:] == ["usb"]]
 
+    def reached_s(self, unit: str) -> float:
+        """Return when a unit became active, on the device's clock."""
+        said = self.run("systemctl", "show", "--property=ActiveEnterTimestampMonotonic", "--value", unit)
+        return int(said) / 1e6
+
     def look_at_everything(self) -> str:
         """Return what the oracle says of the device. Raises CommandFailed where it is not as it must be."""
         return self.guest.run("python3", "-", stdin=ORACLE.read_text(), timeout_s=_ORACLE_LIMIT_S)

@@ -11,6 +11,7 @@ def test_the_network_is_there_when_it_is_asked_for() -> None:
         pytest.skip(why)
     with VirtualDevice() as device:
         device.wait_until(lambda: device.state() == "recording", 180, "it records")
+        assert device.status()["frames"]["first_s"] < device.reached_s("multi-user.target")
         assert device.said_on_the_wire() == []
         device.write_setting("network", "enabled", value=True)
         assert device.run("missed-moment", "setting", "network.enabled").strip() == "true"
