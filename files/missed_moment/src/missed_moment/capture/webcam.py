@@ -74,17 +74,22 @@ class WebcamCamera:
         )
 
     def _film(self, container: InputContainer, video: VideoFormat, sink: VideoSink) -> None:
-        encoder = SoftwareEncoder(video, round(self._video.bitrate_mbps * 1e6))
         try:
-            with container:
-                for frame, pts_ns in _frames(container):
-                    if self._worker.ends:
-                        return
-                    picture = frame.reformat(video.width, video.height, "yuv420p")
-                    for packet in encoder.encode(picture, pts_ns):
-                        sink(packet)
+            self._encode(container, video, sink)
         except (FFmpegError, OSError) as error:
             log.error("the webcam stopped delivering (%s)", error)
+        # Only now that no frame is left, in a traceback neither: frames lie in the device's own memory, and giving one
+        # back to a device that is closed already ends the process (FFmpeg, libavdevice/v4l2.c, mmap_release_buffer).
+        container.close()
+
+    def _encode(self, container: InputContainer, video: VideoFormat, sink: VideoSink) -> None:
+        encoder = SoftwareEncoder(video, round(self._video.bitrate_mbps * 1e6))
+        for frame, pts_ns in _frames(container):
+            if self._worker.ends:
+                return
+            picture = frame.reformat(video.width, video.height, "yuv420p")
+            for packet in encoder.encode(picture, pts_ns):
+                sink(packet)
 
 
 def _frames(container: InputContainer) -> Iterator[tuple[av.VideoFrame, int]]:
