@@ -1,7 +1,11 @@
 """Cameras without hardware: what they deliver is what the ring expects."""
 
+import errno
 import itertools
 import threading
+import types
+import weakref
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -160,6 +164,42 @@ def test_a_webcam_that_goes_away_falls_silent(footage: Path, monkeypatch: pytest
     camera = WebcamCamera(SMALL_SETTINGS, lambda *_, **__: av.open(str(footage)))
     collect(camera, 80)
     camera.stop()
+
+
+def test_a_webcam_that_goes_away_is_closed_when_none_of_its_frames_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    alive_at_close: list[bool] = []
+
+    class Frame:
+        def __init__(self, number: int) -> None:
+            self.pts, self.time_base = number, Fraction(1, 30)
+
+        def reformat(self, *_: object) -> av.VideoFrame:
+            planes = np.full((144 * 3 // 2, 256), 128, dtype=np.uint8)
+            return av.VideoFrame.from_ndarray(planes, format="yuv420p")
+
+    class Pulled:
+        """A device whose plug is pulled after a few frames."""
+
+        def __init__(self) -> None:
+            self.streams = types.SimpleNamespace(video=[types.SimpleNamespace(width=256, height=144, average_rate=30)])
+            self.memory: list[weakref.ref[object]] = []
+
+        def decode(self, video: int) -> Iterator[Frame]:
+            for number in range(5):
+                frame = Frame(number)
+                self.memory.append(weakref.ref(frame))
+                yield frame
+            raise OSError(errno.ENODEV, "it is gone")
+
+        def close(self) -> None:
+            alive_at_close.append(any(frame() is not None for frame in self.memory))
+
+    monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
+    camera = WebcamCamera(SMALL_SETTINGS, lambda *_, **__: Pulled())
+    camera.start(lambda _: None)
+    wait_for(lambda: bool(alive_at_close))
+    camera.stop()
+    assert alive_at_close == [False]
 
 
 @pytest.mark.parametrize("found", [[], [Path("/dev/video0")]])
