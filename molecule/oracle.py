@@ -261,7 +261,8 @@ def watchdog_is_fed() -> None:
     """Systemd keeps the hardware's watchdog from starting the machine anew."""
     if Path("/dev/watchdog0").exists() and not _in_container():
         seen = _said("systemctl", "show", "--property=RuntimeWatchdogUSec,WatchdogDevice").split()
-        _must(sorted(seen) == ["RuntimeWatchdogUSec=14s", "WatchdogDevice=/dev/watchdog0"], seen)
+        _must("RuntimeWatchdogUSec=14s" in seen, seen)
+        _must(any(line.startswith("WatchdogDevice=/dev/watchdog") for line in seen), seen)
 
 
 def closed_places_are_closed() -> None:
