@@ -2,7 +2,7 @@
 
 import functools
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -160,15 +160,21 @@ def recording(
     microphone: Any = None,
     sound: SoundSettings | None = None,
     stick: StickSettings | None = None,
+    wiring: Mapping[str, Any] | None = None,
     **moment: float,
 ) -> Iterator[Recorder]:
-    """A recorder in a hurry: real time and a real encoder, but seconds where the device has minutes."""
+    """A recorder in a hurry: real time and a real encoder, but seconds where the device has minutes.
+
+    `wiring` are arguments of `Recorder` that few tests care for.
+    """
     hurried = MomentSettings.model_construct(**{"before_s": 2, "after_s": 1, "limit_s": 6, **moment})
     settings = Settings(video=SMALL_SETTINGS).model_copy(
         update={"moment": hurried, "sound": sound or SoundSettings(), "stick": stick or StickSettings()}
     )
     camera = camera or SyntheticCamera(settings.video)
-    recorder = Recorder(Loaded(settings), camera, microphone, store, disk or LocalDisk(), Board(), show)
+    recorder = Recorder(
+        Loaded(settings), camera, microphone, store, disk or LocalDisk(), Board(), show, **(wiring or {})
+    )
     recorder.start()
     try:
         yield recorder
@@ -184,6 +190,16 @@ def wait_for(condition: Callable[[], bool], timeout_s: float = 20, look_s: float
             return
         waited.wait(look_s)
     raise AssertionError(f"waited {timeout_s} s in vain for {condition}")
+
+
+def filled(recorder: Recorder, seconds: float = 2.0) -> None:
+    """Wait until so much is in the ring."""
+    wait_for(lambda: recorder.ring.state().seconds >= seconds)
+
+
+def stored(store: Path) -> list[list[int]]:
+    """The numbers of the pictures in each clip, oldest first; none of them has a hole."""
+    return [assert_whole(moment.clip) for moment in Catalogue(store, LocalDisk()).moments()]
 
 
 @contextmanager

@@ -7,16 +7,13 @@ from pathlib import Path
 import pytest
 
 from missed_moment import ladder
-from missed_moment.board import Board
 from missed_moment.capture.camera import VideoSink
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clock import NS
-from missed_moment.config import Loaded, Settings
 from missed_moment.durable import LocalDisk
 from missed_moment.ladder import PATIENCE_NS, REBOOT_AFTER_S, TRUST_NS, Ladder, Restarts, Step, next_step
 from missed_moment.packets import VideoFormat
-from missed_moment.services.recorder import Recorder
-from rig import SMALL_SETTINGS, FailingDisk, film
+from rig import FailingDisk, film, recording
 
 HOUR_S = 3600
 
@@ -138,19 +135,8 @@ def test_the_recorder_climbs_when_its_camera_falls_silent(tmp_path: Path, monkey
         steps.append(step)
         gave_up.set()
 
-    recorder = Recorder(
-        Loaded(Settings(video=SMALL_SETTINGS)),
-        camera,
-        None,
-        tmp_path / "store",
-        LocalDisk(),
-        Board(),
-        lambda _: None,
-        give_up=give_up,
-        runtime=tmp_path / "run",
-    )
-    recorder.start()
-    try:
+    wiring = {"give_up": give_up, "runtime": tmp_path / "run"}
+    with recording(tmp_path / "store", camera=camera, wiring=wiring) as recorder:
         recorder.press()  # what was pressed for is kept first
         assert gave_up.wait(20)
         assert steps[0] is Step.RECORDER
@@ -159,6 +145,4 @@ def test_the_recorder_climbs_when_its_camera_falls_silent(tmp_path: Path, monkey
         assert recorder.wait_saved(20)
         [moment] = Catalogue(tmp_path / "store", LocalDisk()).moments()
         assert moment.info().restarts is not None
-    finally:
-        assert recorder.stop()
     assert not list((tmp_path / "run").iterdir())

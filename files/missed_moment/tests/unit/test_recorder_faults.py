@@ -1,0 +1,187 @@
+"""What goes wrong around a recorder: disks, cameras, settings, and memory that could reach storage."""
+
+import errno
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from missed_moment.capture.synthetic import SyntheticCamera
+from missed_moment.config import Loaded, Settings
+from missed_moment.durable import LocalDisk
+from missed_moment.errors import CameraError, StoreError
+from missed_moment.health import Fault
+from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.services import keeper, saver
+from missed_moment.services.recorder import Recorder
+from rig import SMALL_SETTINGS, FailingDisk, StoppedDisk, filled, recording, stored, wait_for
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+@pytest.mark.parametrize("call", ["create", "writev", "sync", "rename"])
+def test_a_failing_disk_is_fault_six_and_harms_neither_capture_nor_the_next_save(
+    tmp_path: Path, call: str, error: int
+) -> None:
+    disk = FailingDisk(call, error)
+    with recording(tmp_path, disk) as recorder:
+        filled(recorder)
+        recorder.press()
+        assert recorder.wait_saved(20)
+        assert str(tmp_path) in recorder.health.faults()[Fault.SAVE_FAILED]
+        assert disk.failed
+        disk.mend()
+        filled(recorder)
+        recorder.press()
+        assert recorder.wait_saved(20)
+        assert recorder.health.faults() == {}
+        assert recorder.status().frames.lost == 0
+    assert stored(tmp_path)
+    assert not list((tmp_path / ".incoming").iterdir())  # what could not be finished then is finished now
+
+
+def test_a_full_store_is_fault_three_before_the_next_press(tmp_path: Path) -> None:
+    class FullDisk(LocalDisk):
+        def free(self, path: Path) -> int:
+            return 0
+
+    with recording(tmp_path, FullDisk()) as recorder:
+        wait_for(lambda: Fault.STORAGE_FULL in recorder.health.faults())
+        filled(recorder)
+        recorder.press()
+        assert recorder.wait_saved(20)
+        assert "USB stick" in recorder.health.faults()[Fault.STORAGE_FULL]
+
+
+def test_a_store_out_of_reach_is_fault_six_before_the_next_press_and_used_when_it_is_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saver, "_LOOK_S", 0.1)
+    disk = FailingDisk("free", errno.EROFS)
+    with recording(tmp_path, disk) as recorder:
+        wait_for(lambda: "cannot be written to" in recorder.health.faults().get(Fault.SAVE_FAILED, ""))
+        filled(recorder)
+        disk.mend()
+        wait_for(lambda: recorder.health.faults() == {})
+        recorder.press()
+        assert recorder.wait_saved(20)
+    assert stored(tmp_path)
+
+
+def test_a_disk_that_does_not_answer_is_reported_and_then_nothing_more_is_accepted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(saver, "STALLED_NS", 500_000_000)
+    disk = StoppedDisk()
+    with recording(tmp_path, disk) as recorder:
+        recorder._backlog_limit_ns = 6 * 10**9
+        filled(recorder)
+        recorder.press()
+        wait_for(lambda: "has not answered" in recorder.health.faults().get(Fault.SAVE_FAILED, ""))
+        wait_for(lambda: recorder._backlog_ns(time.monotonic_ns()) > 6 * 10**9)
+        with pytest.raises(StoreError, match="RAM is full"):
+            recorder.press()
+        disk.go()
+        assert recorder.wait_saved(20)
+        assert recorder.health.faults() == {}
+        assert recorder.status().frames.lost == 0
+    assert len(stored(tmp_path)) == 1
+
+
+class MoodyCamera:
+    """A camera that fails to start, falls silent, and then works."""
+
+    name = "moody"
+
+    def __init__(self) -> None:
+        self._good = SyntheticCamera(SMALL_SETTINGS)
+        self.starts = 0
+
+    def start(self, sink: Callable[[VideoPacket], None]) -> VideoFormat:
+        self.starts += 1
+        if self.starts == 1:
+            raise CameraError("no camera: plug one in")
+        if self.starts == 2:
+            return VideoFormat(256, 144, 30)
+        return self._good.start(sink)
+
+    def stop(self) -> None:
+        self._good.stop()
+
+
+def test_a_camera_that_fails_or_falls_silent_is_started_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeper, "START_NS", 500_000_000)
+    monkeypatch.setattr(keeper, "_BACK_OFF_S", (0.2,))
+    camera = MoodyCamera()
+    with recording(tmp_path, camera=camera) as recorder:
+        wait_for(lambda: "plug one in" in recorder.health.faults().get(Fault.CAMERA, ""))
+        wait_for(lambda: "no pictures" in recorder.health.faults().get(Fault.CAMERA, ""))
+        filled(recorder)
+        wait_for(lambda: recorder.health.faults() == {})
+        assert camera.starts == 3
+
+
+class NoCamera:
+    name = "no"
+
+    def start(self, _: object) -> VideoFormat:
+        raise CameraError(errno.ENODEV, "there is none")
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("camera", [None, NoCamera()])
+def test_who_waits_knows_then_whether_it_films(tmp_path: Path, camera: object) -> None:
+    with recording(tmp_path, camera=camera) as recorder:
+        assert recorder.wait_settled(10)
+        seen, faults = recorder.status().frames.seen, recorder.health.faults()
+        assert (seen > 0) == (camera is None)
+        assert (Fault.CAMERA in faults) == (camera is not None)
+
+
+def test_bad_settings_are_fault_seven_and_it_films(tmp_path: Path) -> None:
+    settings = Settings(video=SMALL_SETTINGS)
+    loaded = Loaded(settings, ("[video] widht is not a setting",))
+    recorder = Recorder(
+        loaded, SyntheticCamera(SMALL_SETTINGS), None, tmp_path, LocalDisk(), HotBoard(), lambda _: None
+    )
+    recorder.start()
+    try:
+        filled(recorder, 0.5)
+        assert "widht" in recorder.health.faults()[Fault.SETTINGS]
+        wait_for(lambda: Fault.HOT in recorder.health.faults())
+        assert recorder.status().faults.keys() == {"settings", "hot"}
+    finally:
+        assert recorder.stop()
+
+
+def test_nothing_is_filmed_while_memory_could_reach_storage(tmp_path: Path) -> None:
+    swap = ["memory may be swapped to /dev/sda2"]
+    with recording(tmp_path, wiring={"exposure": lambda: "; ".join(swap) or None}) as recorder:
+        assert recorder.wait_settled(0)
+        wait_for(lambda: recorder.health.faults() == {Fault.EXPOSED: swap[0]})
+        assert recorder.status().state == "off"
+        assert recorder.status().frames.seen == 0
+        swap.clear()
+        filled(recorder, 0.5)
+        assert recorder.health.faults() == {}
+        swap.append("memory may be swapped to /swapfile")
+        wait_for(lambda: recorder.status().state == "off" and recorder.ring.state().pictures == 0)
+        recorder.switch(False)
+        swap.clear()
+        wait_for(lambda: recorder.health.faults() == {})
+        assert recorder.status().state == "off"  # as the owner's switch says
+
+
+class HotBoard:
+    """A board that complains."""
+
+    def temperature_c(self) -> float | None:
+        return 90.0
+
+    def throttled(self) -> int | None:
+        return 1
+
+    def complaint(self) -> str | None:
+        return "the board is hot"
