@@ -56,7 +56,6 @@ class _Place:
 def assemble(tree: Path, image: Path, card: Card) -> None:
     """Write `image`. Raises CalledProcessError where a tool fails, and FileNotFoundError where one is missing."""
     with _set_aside(tree, "boot/firmware") as boot, _set_aside(tree, "data") as data:
-        _clamp(tree, card.epoch)
         system_mb = round(_used_mb(tree) * _SYSTEM_MARGIN) + _SYSTEM_SPARE_MB
         sizes = (card.boot_mb, system_mb, *([card.data_mb] if card.data_mb else []))
         places = [_Place(_FIRST_MB + sum(sizes[:number]), size) for number, size in enumerate(sizes)]

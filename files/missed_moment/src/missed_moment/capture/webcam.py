@@ -77,9 +77,7 @@ class WebcamCamera:
         try:
             self._encode(container, video, sink)
         except (FFmpegError, OSError) as error:
-            log.error(
-                "the webcam stopped delivering (%s)", str(error)
-            )  # not itself: a record that is kept would keep it
+            log.error("the webcam stopped delivering (%s)", str(error))  # a record of itself would keep its traceback
         # Only now that no frame is left, in a traceback neither: frames lie in the device's own memory, and giving one
         # back to a device that is closed already ends the process (FFmpeg, libavdevice/v4l2.c, mmap_release_buffer).
         container.close()
