@@ -1,9 +1,11 @@
 """Sticks are pulled at any time, and what is plugged in is not always a stick."""
 
+from collections.abc import Callable
+
 import pytest
 
 from machines.sticks import Stick
-from machines.usb import HUB_SOCKETS
+from machines.usb import HUB_SOCKETS, Port
 from machines.virtual_device import VirtualDevice
 from stories.filling import digests_on, kept_digests, plug_until_solid
 
@@ -34,36 +36,31 @@ rmdir configs/c.1 functions/* strings/0x409; cd ..; rmdir typing; modprobe -r du
 """
 
 
-@pytest.mark.parametrize("percent", YANKS)
-def test_pulled_at_any_point_of_a_copy(percent: int, kept: VirtualDevice) -> None:
-    """Plugged in again, all is there."""
+def pull_and_plug_again(kept: VirtualDevice, bytes_per_s: int, until: Callable[[Port], object]) -> None:
+    """Have a slow stick filled, pull it when `until` returns, and plug it in again: then all is there."""
     stick = Stick(kept.place / "stick", "vfat")
-    size = int(kept.run("sh", "-c", "cat /data/clips/moment-*/clip.mp4 | wc -c"))
-    port = kept.plug(stick.image, slow_bytes_per_s=400_000)
-    kept.usb.wait_for_bytes(port, 100_000 + size * percent // 100, 120)
+    port = kept.plug(stick.image, slow_bytes_per_s=bytes_per_s)
+    until(port)
     kept.pull(port)
     kept.pull(plug_until_solid(kept, stick))
     assert digests_on(kept, stick) == kept_digests(kept)
+
+
+@pytest.mark.parametrize("percent", YANKS)
+def test_pulled_at_any_point_of_a_copy(percent: int, kept: VirtualDevice) -> None:
+    """The copy goes on where it stopped."""
+    size = int(kept.run("sh", "-c", "cat /data/clips/moment-*/clip.mp4 | wc -c"))
+    pull_and_plug_again(kept, 400_000, lambda port: kept.usb.wait_for_bytes(port, 100_000 + size * percent // 100, 120))
 
 
 def test_pulled_while_it_is_checked(kept: VirtualDevice) -> None:
     """Before anything was written to it."""
-    stick = Stick(kept.place / "stick", "vfat")
-    port = kept.plug(stick.image, slow_bytes_per_s=50_000)
-    kept.run("sh", "-c", "until pgrep fsck; do sleep 0.1; done")
-    kept.pull(port)
-    kept.pull(plug_until_solid(kept, stick))
-    assert digests_on(kept, stick) == kept_digests(kept)
+    pull_and_plug_again(kept, 50_000, lambda _: kept.run("sh", "-c", "until pgrep fsck; do sleep 0.1; done"))
 
 
 def test_pulled_while_it_is_unmounted(kept: VirtualDevice) -> None:
     """When all is written, and not yet all said."""
-    stick = Stick(kept.place / "stick", "vfat")
-    port = kept.plug(stick.image, slow_bytes_per_s=100_000)
-    kept.run("sh", "-c", _UNTIL_UNMOUNTING)
-    kept.pull(port)
-    kept.pull(plug_until_solid(kept, stick))
-    assert digests_on(kept, stick) == kept_digests(kept)
+    pull_and_plug_again(kept, 100_000, lambda _: kept.run("sh", "-c", _UNTIL_UNMOUNTING))
 
 
 def test_two_sticks_in_a_hub(kept: VirtualDevice) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import shlex
-import socket
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 from machines import virtual_device
 from machines.guest import CommandFailed
 from machines.lines import Refused
-from machines.qemu import ssh_network
+from machines.qemu import free_port, ssh_network
 from machines.sticks import KINDS, Stick
 from machines.usb import Port
 from machines.virtual_device import NeverHappened, VirtualDevice
@@ -99,9 +98,7 @@ def main() -> int:
     """Boot a device, and obey until the input ends; returns the exit status."""
     if why := virtual_device.missing():
         sys.exit(f"no virtual device can be booted: {why}")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     print("booting: an emulated processor takes a minute or two ...", flush=True)
     with VirtualDevice(network=ssh_network(port)) as device:
         device.wait_until(lambda: device.state() != "silent", _RECORDER_LIMIT_S, "the recorder answers")

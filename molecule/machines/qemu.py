@@ -1,6 +1,7 @@
 """A virtual PC: QEMU with emulated processors, a disk, USB ports, and a console written to a file."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -36,6 +37,13 @@ _BOARD = (
 _PCAP_HEAD, _PCAP_RECORD = 24, 16
 CUT_OFF = "restrict=on"
 """A network that answers, and leads nowhere."""
+
+
+def free_port() -> int:
+    """Return a port of the host's loopback that nobody uses now."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def ssh_network(port: int) -> str:

@@ -302,6 +302,10 @@ class VirtualDevice:
                 raise NeverHappened(f"{what}: not within {timeout_s:g} s\n{self.account()}")
             time.sleep(_LOOK_AGAIN_S)
 
+    def until_it_records(self, timeout_s: float) -> None:
+        """Return when it records. Raises NeverHappened."""
+        self.wait_until(lambda: self.state() == "recording", timeout_s, "it records")
+
     def account(self) -> str:
         """Return what the device has to say of itself, for the reader of a failure."""
         said = []

@@ -3,7 +3,6 @@
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from machines.disk import open_disk
-from machines.qemu import ssh_network
-from machines.virtual_device import VirtualDevice, missing
+from machines.qemu import free_port, ssh_network
+from machines.virtual_device import VirtualDevice
 from stories.filling import keep_a_moment
 
 _REPOSITORY = Path(__file__).parents[2]
@@ -50,13 +49,9 @@ class Operator:
 @pytest.fixture(scope="module")
 def somebody_s() -> Iterator[tuple[VirtualDevice, Operator]]:
     """Switch on a camera whose system is written to."""
-    if why := missing():
-        pytest.skip(why)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     with VirtualDevice(open_disk(), ssh_network(port)) as device:
-        device.wait_until(lambda: device.state() == "recording", 180, "it records")
+        device.until_it_records(180)
         yield device, Operator(device, port)
 
 
@@ -81,7 +76,7 @@ def test_it_is_closed_and_opened(somebody_s: tuple[VirtualDevice, Operator]) -> 
 
     assert changed(operator.play("-e", "readonly_root_enabled=true", "-e", "readonly_root_reboot=false")) > 0
     device.reboot()
-    device.wait_until(lambda: device.state() == "recording", 240, "it records")
+    device.until_it_records(240)
     device.look_at_everything()
     assert len(device.moments()) == 1
     keep_a_moment(device)
@@ -89,11 +84,11 @@ def test_it_is_closed_and_opened(somebody_s: tuple[VirtualDevice, Operator]) -> 
     operator.log_in()
     assert changed(operator.play("-e", "readonly_root_enabled=true")) == 0
     assert "ro" in device.run("findmnt", "--noheadings", "--output", "OPTIONS", "/").split(",")
-    device.wait_until(lambda: device.state() == "recording", 240, "it records")
+    device.until_it_records(240)
 
     assert changed(operator.play("-e", "readonly_root_enabled=false", "-e", "readonly_root_reboot=false")) > 0
     device.reboot()
-    device.wait_until(lambda: device.state() == "recording", 240, "it records")
+    device.until_it_records(240)
     device.look_at_everything()
     assert "rw" in device.run("findmnt", "--noheadings", "--output", "OPTIONS", "/").split(",")
     assert len(device.moments()) == 2

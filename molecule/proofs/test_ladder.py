@@ -1,8 +1,6 @@
 """The camera is there, and films nothing; nobody is there to mend it."""
 
-import pytest
-
-from machines.virtual_device import VirtualDevice, missing
+from machines.virtual_device import VirtualDevice
 
 # VIDIOC_S_CTRL, and vivid's control for the share of pictures that it drops: until the next start of the board.
 _FILM_NOTHING = """
@@ -12,17 +10,13 @@ with open("/dev/video0", "rb+", buffering=0) as camera:
 """
 
 
-def test_a_camera_that_films_nothing() -> None:
+def test_a_camera_that_films_nothing(fresh: VirtualDevice) -> None:
     """It is started again, then the recorder is, twice, then the board; that helps, and is told."""
-    if why := missing():
-        pytest.skip(why)
-    with VirtualDevice() as device:
-        device.wait_until(lambda: device.state() == "recording", 180, "it records")
-        before = device.now()
-        device.run("python3", "-c", _FILM_NOTHING)
-        device.wait_until(lambda: "fault 2" in device.led_names(before), 60, "the LED says what is wrong")
-        device.starts_again(300)
-        device.wait_until(lambda: device.state() == "recording", 240, "it records again")
-        assert device.status()["restarts"] == {"camera": 0, "recorder": 0, "board": 1}
-        device.look_at_everything()
-        device.wait_until(lambda: device.status()["restarts"]["board"] == 0, 180, "that was long ago")
+    before = fresh.now()
+    fresh.run("python3", "-c", _FILM_NOTHING)
+    fresh.wait_until(lambda: "fault 2" in fresh.led_names(before), 60, "the LED says what is wrong")
+    fresh.starts_again(300)
+    fresh.until_it_records(240)
+    assert fresh.status()["restarts"] == {"camera": 0, "recorder": 0, "board": 1}
+    fresh.look_at_everything()
+    fresh.wait_until(lambda: fresh.status()["restarts"]["board"] == 0, 180, "that was long ago")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from machines.virtual_device import VirtualDevice, missing
+from machines.virtual_device import VirtualDevice
 from missed_moment.capture import synthetic, synthetic_microphone
 
 MINUTES = float(os.environ.get("MISSED_MOMENT_UNPRESSED_MINUTES", "10"))
@@ -30,8 +30,6 @@ echo 300M >/sys/fs/cgroup/system.slice/missed-moment.service/memory.reclaim || t
 @pytest.fixture
 def marking() -> Iterator[VirtualDevice]:
     """A device each of whose writes is logged."""
-    if why := missing():
-        pytest.skip(why)
     with VirtualDevice(log_writes=True) as device:
         yield device
 
@@ -39,7 +37,7 @@ def marking() -> Iterator[VirtualDevice]:
 def film(device: VirtualDevice, less: str = "") -> None:
     """Have it film marks, with `less` of its protection."""
     device.run("sh", "-euc", _FILM_WITH_MARKS, "sh", less)
-    device.wait_until(lambda: device.state() == "recording", 180, "it records")
+    device.until_it_records(180)
     assert device.status()["camera"] == "synthetic"
 
 

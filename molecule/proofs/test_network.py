@@ -1,23 +1,17 @@
 """The owner turns the network on, with any computer that can write to the boot partition."""
 
-import pytest
-
-from machines.virtual_device import VirtualDevice, missing
+from machines.virtual_device import VirtualDevice
 
 
-def test_the_network_is_there_when_it_is_asked_for() -> None:
+def test_the_network_is_there_when_it_is_asked_for(fresh: VirtualDevice) -> None:
     """Off, nothing goes over it; on, it is there after the next start, and the recorder still has none."""
-    if why := missing():
-        pytest.skip(why)
-    with VirtualDevice() as device:
-        device.wait_until(lambda: device.state() == "recording", 180, "it records")
-        assert device.status()["frames"]["first_s"] < device.reached_s("multi-user.target")
-        assert device.said_on_the_wire() == []
-        device.write_setting("network", "enabled", value=True)
-        assert device.run("missed-moment", "setting", "network.enabled").strip() == "true"
-        device.reboot()
-        device.wait_until(lambda: device.state() == "recording", 240, "it records")
-        device.wait_until(device.said_on_the_wire, 60, "something is said")
-        for unit in ("missed-moment-network.target", "ssh.service"):
-            assert device.run("systemctl", "is-active", unit).strip() == "active"
-        device.look_at_everything()
+    assert fresh.status()["frames"]["first_s"] < fresh.reached_s("multi-user.target")
+    assert fresh.said_on_the_wire() == []
+    fresh.write_setting("network", "enabled", value=True)
+    assert fresh.run("missed-moment", "setting", "network.enabled").strip() == "true"
+    fresh.reboot()
+    fresh.until_it_records(240)
+    fresh.wait_until(fresh.said_on_the_wire, 60, "something is said")
+    for unit in ("missed-moment-network.target", "ssh.service"):
+        assert fresh.run("systemctl", "is-active", unit).strip() == "active"
+    fresh.look_at_everything()

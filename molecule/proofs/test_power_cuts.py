@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from machines.virtual_device import VirtualDevice, missing
+from machines.virtual_device import VirtualDevice
 
 CUTS = int(os.environ.get("MISSED_MOMENT_CUTS", "3"))
 _BUSY_S = 8.0
@@ -14,25 +14,22 @@ _BUSY_S = 8.0
 
 
 @pytest.mark.timeout(6 * 3600)
-def test_the_plug_is_pulled_at_any_time() -> None:
+def test_the_plug_is_pulled_at_any_time(fresh: VirtualDevice) -> None:
     """What was said to be kept is there after each start, and plays; it records again, and nobody helps it."""
-    if why := missing():
-        pytest.skip(why)
     chance = random.Random(4)  # noqa: S311 - the same times each time
     owed = 0
-    with VirtualDevice() as device:
-        for cut in range(CUTS + 1):
-            device.wait_until(lambda: device.state() == "recording", 240, f"it records after {cut} cuts")
-            assert device.run("systemctl", "list-units", "--failed", "--plain", "--no-legend") == ""
-            moments = device.moments()
-            assert len(moments) >= owed, f"after {cut} cuts, {owed} moments are owed: {moments}"
-            if moments:
-                device.run("missed-moment", "check", moments[-1]["clip"])
-            if cut == CUTS:
-                break
-            pressed = device.press()
-            threading.Event().wait(chance.uniform(0, _BUSY_S))
-            owed = len(moments) + ("kept" in device.led_names(pressed))
-            device.power_cut()
-            device.switch_on()
+    for cut in range(CUTS + 1):
+        fresh.wait_until(lambda: fresh.state() == "recording", 240, f"it records after {cut} cuts")
+        assert fresh.run("systemctl", "list-units", "--failed", "--plain", "--no-legend") == ""
+        moments = fresh.moments()
+        assert len(moments) >= owed, f"after {cut} cuts, {owed} moments are owed: {moments}"
+        if moments:
+            fresh.run("missed-moment", "check", moments[-1]["clip"])
+        if cut == CUTS:
+            break
+        pressed = fresh.press()
+        threading.Event().wait(chance.uniform(0, _BUSY_S))
+        owed = len(moments) + ("kept" in fresh.led_names(pressed))
+        fresh.power_cut()
+        fresh.switch_on()
     print(f"{CUTS} cuts, {len(moments)} moments")

@@ -23,7 +23,7 @@ def switched_on() -> Iterator[VirtualDevice]:
 def device(switched_on: VirtualDevice) -> Iterator[VirtualDevice]:
     """Have a device that records, and none of whose units has failed afterwards."""
     device = switched_on
-    device.wait_until(lambda: device.state() == "recording", _RECORDS_AGAIN_S, "the device records")
+    device.until_it_records(_RECORDS_AGAIN_S)
     yield device
     for port in list(device.usb.plugged):  # a story that failed
         device.pull(port)

@@ -11,5 +11,5 @@ def test_camera_gone(device: VirtualDevice) -> None:
     assert list(device.status()["faults"]) == ["camera"]
 
     device.plug_camera()
-    device.wait_until(lambda: device.state() == "recording", 180, "it records again")
+    device.until_it_records(180)
     assert device.status()["faults"] == {}

@@ -10,7 +10,7 @@ def test_noise(device: VirtualDevice) -> None:
     before = len(device.moments())
     device.noise(BURSTS)
     device.wait_until(lambda: len(device.moments()) > before, 60, "a moment is finished")
-    device.wait_until(lambda: device.state() == "recording", 60, "it records again")
+    device.until_it_records(60)
 
     assert len(device.moments()) == before + 1
     assert device.status()["faults"] == {}

@@ -9,7 +9,7 @@ def test_power_on(switched_on: VirtualDevice) -> None:
     assert device.run("systemctl", "is-system-running", "--wait").strip() == "running"
     assert device.run("systemctl", "list-units", "--failed", "--quiet") == ""
 
-    device.wait_until(lambda: device.state() == "recording", 180, "it records")
+    device.until_it_records(180)
     device.wait_until(lambda: device.led_names()[-1:] == ["recording"], 30, "the LED says recording")
     assert device.led_names()[0] == "filling"
 

@@ -17,7 +17,7 @@ def test_reboot(device: VirtualDevice) -> None:
     device.reboot()
     device.wait_for_led("solid", 0, 180)
     device.pull(port)
-    device.wait_until(lambda: device.state() == "recording", 180, "it records again")
+    device.until_it_records(180)
     assert [moment["clip"] for moment in device.moments()] == [moment["clip"] for moment in before]
     assert digests_on(device, stick) == kept_digests(device)
 
@@ -30,7 +30,7 @@ def test_power_cut(device: VirtualDevice) -> None:
 
     device.power_cut()
     device.switch_on()
-    device.wait_until(lambda: device.state() == "recording", 180, "it records again")
+    device.until_it_records(180)
     moments = device.moments()
     assert len(moments) == before + 1
     device.run("missed-moment", "check", moments[-1]["clip"])

@@ -7,7 +7,7 @@ def test_recorder_killed(device: VirtualDevice) -> None:
     """It is started again by itself, what was pressed for is kept as far as it went, and it films."""
     before = len(device.moments())
     device.press_and_kill()
-    device.wait_until(lambda: device.state() == "recording", 120, "it records again")
+    device.until_it_records(120)
     moments = device.moments()
     assert len(moments) == before + 1
     assert moments[-1]["recovered"]
