@@ -22,6 +22,11 @@ rest: .venv/tools
 prove: .venv/tools ## the long proofs: kills, settings, a week of sound, hostile sticks, power cuts, the rest of the matrix
 	@MISSED_MOMENT_CUTS=100 $(NOX) --session prove players proofs "unit(pyav='14.2')" "trixie(libraries='newest')"
 
+# What image is made of: raspios, or debian for the stand-in.
+BASE ?= raspios
+image: ## make dist/missed-moment-*.img, to be flashed; with BASE=debian a stand-in of Debian's packages
+	@PYTHONPATH=image $(PYTHON) -m imaging.build --base=$(BASE)
+
 machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh
 	@$(NOX) --session playground
 
@@ -37,4 +42,4 @@ lock: .venv/tools ## lock all requirements anew, with hashes
 .venv/%: $(PROJECT)/requirements/%.txt tools/venv.py
 	@$(PYTHON) tools/venv.py $@ $<
 
-.PHONY: help demo test stories rest prove machine bench format lock
+.PHONY: help demo test stories rest prove image machine bench format lock

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import nox
 
-sys.path.insert(0, str(Path(__file__).parent / "molecule"))
+sys.path[:0] = [str(Path(__file__).parent / place) for place in ("image", "molecule")]
 
-from machines import debian_root, host, nspawn, picamera2_rung, players, virtual_device
+from imaging import debian_root, host
+from machines import nspawn, picamera2_rung, players, python_roots, virtual_device
 
 nox.needs_version = ">=2025.5.1"
 nox.options.reuse_venv = "yes"
@@ -30,7 +31,8 @@ PROJECT = Path("files/missed_moment")
 REQUIREMENTS = PROJECT / "requirements"
 NEWEST, DEVICE = "newest", "14.2"
 SOURCE = {"PYTHONPATH": str((PROJECT / "src").absolute())}
-SOURCE_AND_RIG = {"PYTHONPATH": f"{SOURCE['PYTHONPATH']}:{(PROJECT / 'tests').absolute()}"}
+IMAGING = {"PYTHONPATH": str(Path("image").absolute())}
+ALL_SOURCES = {"PYTHONPATH": f"{IMAGING['PYTHONPATH']}:{SOURCE['PYTHONPATH']}:{(PROJECT / 'tests').absolute()}"}
 UNIT_TESTS = ("-m", "pytest", "--numprocesses", "4", "--quiet")
 
 
@@ -51,7 +53,8 @@ def lint(session: nox.Session) -> None:
         "--strict",
         "--follow-imports=silent",
         "molecule",
-        env={"MYPYPATH": f"molecule:{PROJECT / 'src'}:{PROJECT / 'tests'}"},
+        "image",
+        env={"MYPYPATH": f"image:molecule:{PROJECT / 'src'}:{PROJECT / 'tests'}"},
     )
     session.run("python", "tools/settings_reference.py", "--check", env=SOURCE)
     session.chdir(PROJECT)
@@ -90,10 +93,10 @@ def unit(session: nox.Session, pyav: str) -> None:
 @nox.parametrize("libraries", ["device", "newest"])
 def trixie(session: nox.Session, libraries: str) -> None:
     """Unit tests on the device's Python (Debian trixie): with Debian's own libraries, and with the newest."""
-    root = {"device": debian_root.TRIXIE, "newest": debian_root.TRIXIE_NEWEST}[libraries]
+    root = {"device": python_roots.TRIXIE, "newest": python_roots.TRIXIE_NEWEST}[libraries]
     if reason := root.missing():
         session.skip(reason)
-    python = debian_root.VENV_PYTHON if root is debian_root.TRIXIE_NEWEST else "python3"
+    python = debian_root.VENV_PYTHON if root is python_roots.TRIXIE_NEWEST else "python3"
     tests = root.run(
         [python, *UNIT_TESTS, "-p", "no:cacheprovider", *session.posargs],
         binds={PROJECT.absolute(): "/project"},
@@ -121,8 +124,8 @@ def roles(session: nox.Session) -> None:
         session.skip(reason)
     install(session, "ansible")
     with session.chdir("molecule"):
-        session.run("python", "-m", "machines.disk")
-    session.run("molecule", "test", "--all", "--no-command-borders")
+        session.run("python", "-m", "machines.disk", env=IMAGING)
+    session.run("molecule", "test", "--all", "--no-command-borders", env=IMAGING)
 
 
 @nox.session
@@ -133,7 +136,7 @@ def machine(session: nox.Session) -> None:
     install(session, "test", "ansible")
     session.chdir("molecule")
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900", "--durations=0", "--durations-min=5")
-    session.run("python", *options, *(session.posargs or ("machines", "stories")), env=SOURCE_AND_RIG)
+    session.run("python", *options, *(session.posargs or ("machines", "stories")), env=ALL_SOURCES)
 
 
 @nox.session
@@ -149,7 +152,7 @@ def players_(session: nox.Session) -> None:
         session.skip(reason)
     install(session, "test")
     session.chdir("molecule")
-    session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "-v", "players", env=SOURCE)
+    session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "-v", "players", env=ALL_SOURCES)
 
 
 @nox.session
@@ -159,7 +162,7 @@ def playground(session: nox.Session) -> None:
         session.skip(reason)
     install(session, "ansible")
     session.chdir("molecule")
-    session.run("python", "-m", "machines.playground")
+    session.run("python", "-m", "machines.playground", env=IMAGING)
 
 
 @nox.session

@@ -1,6 +1,6 @@
 """The device before any role ran: what a Pi that was just flashed would be, if it were a PC."""
 
-from machines.debian_root import DebianRoot
+from imaging.debian_root import DebianRoot
 
 _ROLE_PACKAGES = (
     "dosfstools",

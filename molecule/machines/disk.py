@@ -3,6 +3,7 @@
 In molecule/, as root, with requirements/ansible.txt installed: `python -m machines.disk` has it built.
 """
 
+import dataclasses
 import fcntl
 import hashlib
 import os
@@ -12,41 +13,39 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
-from machines import chroot, host
-from machines.chroot import Chroot, CommandFailed
-from machines.debian_root import PROJECT
+from imaging import PROJECT, REPOSITORY, chroot, host
+from imaging.assemble import Card, assemble
+from imaging.chroot import Chroot, CommandFailed
 from machines.device_root import DEVICE
 from machines.provisioning import APPLIANCE, Broken, provision
+from machines.qemu import PC
 from machines.sticks import MB
 from machines.workshop import BOARD, PRODUCTS, workshop
 
-_REPOSITORY = Path(__file__).parents[2]
-_ASSEMBLE = _REPOSITORY / "image" / "assemble.py"
 _PLAYED = (
-    _REPOSITORY / "site.yml",
-    _REPOSITORY / "molecule" / "oracle.py",
-    _REPOSITORY / "molecule" / "machines" / "provisioning.py",
-    _REPOSITORY / "roles",
-    _ASSEMBLE,
+    REPOSITORY / "site.yml",
+    REPOSITORY / "molecule" / "oracle.py",
+    REPOSITORY / "molecule" / "machines" / "provisioning.py",
+    REPOSITORY / "roles",
+    REPOSITORY / "image" / "imaging" / "assemble.py",
     APPLIANCE,
     PROJECT / "src",
     PROJECT / "pyproject.toml",
     PROJECT / "requirements" / "build.txt",
 )
-_DISK_ID = "0x6d6d0001"
-"""By which the board's own fstab calls the partitions."""
 _BOOT_MB = 64
 _HASH_DIGITS = 12
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Disk:
     """An image that nobody writes to, and what boots it."""
 
     place: Path
+    board = PC
+    format = "qcow2"
 
     @property
     def image(self) -> Path:
@@ -69,7 +68,7 @@ class Disk:
         return self.place / "initrd"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class _Recipe:
     """A kind of disk: what the playbook is told, how large the partition for data is, and how much is free behind.
 
@@ -83,7 +82,7 @@ class _Recipe:
     apt: bool
 
 
-_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=512, free_mb=0, apt=False)
+_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=64, free_mb=448, apt=False)
 _OPEN = _Recipe("open-disk", (BOARD / "vars.yml", BOARD / "open.yml"), data_mb=0, free_mb=1200, apt=True)
 
 
@@ -140,11 +139,9 @@ def _build(root: Path, disk: Disk, recipe: _Recipe) -> None:
         if not recipe.apt:
             for scrap in (tree / "var/cache/apt", tree / "var/lib/apt/lists"):
                 shutil.rmtree(scrap)
-        sizes = (f"--boot-mb={_BOOT_MB}", f"--data-mb={recipe.data_mb}")
         # As of now: a file that is made older than what Python compiled of it would be compiled at each start.
-        now = {**os.environ, "SOURCE_DATE_EPOCH": str(int(time.time()))}
-        assemble = (sys.executable, _ASSEMBLE, tree, raw, f"--disk-id={_DISK_ID}", *sizes)
-        subprocess.run(assemble, check=True, env=now)
+        card = Card.of(tree, boot_mb=_BOOT_MB, data_mb=recipe.data_mb)
+        assemble(tree, raw, dataclasses.replace(card, epoch=int(time.time())))
         os.truncate(raw, raw.stat().st_size + recipe.free_mb * MB)
         subprocess.run(["qemu-img", "convert", "-O", "qcow2", raw, made.image], check=True)
         made.place.rename(disk.place)
@@ -157,7 +154,7 @@ def _lay_over(tree: Path, layer: Path) -> None:
 def _fingerprint(recipe: _Recipe) -> str:
     hashed = hashlib.sha256(f"{DEVICE.path.name} {recipe.name} {recipe.data_mb} {recipe.free_mb}".encode())
     for file in _inputs():
-        hashed.update(f"{file.relative_to(_REPOSITORY)} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+        hashed.update(f"{file.relative_to(REPOSITORY)} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return hashed.hexdigest()[:_HASH_DIGITS]
 
 

@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from machines import host
+from imaging import host
 from machines.sticks import MB, sparse
 
 SECTOR = 512

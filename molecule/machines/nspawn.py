@@ -17,9 +17,9 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from machines import host
-from machines.chroot import Chroot, Layer
-from machines.debian_root import DebianRoot
+from imaging import host
+from imaging.chroot import Chroot, Layer
+from imaging.debian_root import DebianRoot
 from machines.device_root import DEVICE
 
 PLACE = Path(__file__).parents[2] / ".cache" / "container"

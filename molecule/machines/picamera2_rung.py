@@ -7,7 +7,9 @@ has a libcamera whose virtual camera works. No Debian has picamera2: it comes fr
 import sys
 from pathlib import Path
 
-from machines.debian_root import PACKAGES, PROJECT, VENV_PYTHON, DebianRoot, venv
+from imaging import PROJECT
+from imaging.debian_root import VENV_PYTHON, DebianRoot, venv
+from machines.python_roots import PACKAGES
 
 _INSIDE = "/project"
 _TESTS = Path("tests") / "camera"

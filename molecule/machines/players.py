@@ -4,7 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from machines.debian_root import DebianRoot
+from imaging.debian_root import DebianRoot
 
 PLAYERS = DebianRoot(
     name="players",

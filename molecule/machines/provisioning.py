@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from machines.chroot import Chroot
+from imaging.chroot import Chroot
 
 APPLIANCE = Path(__file__).parents[2] / "image" / "appliance.yml"
 """What the playbook is told for a device that is nothing else."""

@@ -1,4 +1,4 @@
-"""A virtual PC: QEMU with emulated processors, a disk, USB ports, and a console written to a file."""
+"""A virtual machine: QEMU with emulated processors, a disk, USB ports, and a console written to a file."""
 
 import json
 import socket
@@ -6,9 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from machines.disk import Disk
 from machines.lines import Line, Refused
 
 _AGENT = "org.qemu.guest_agent.0"
@@ -16,10 +15,7 @@ MAC = bytes.fromhex("525400123456")
 """Where packets of the guest come from."""
 CARD = "card"
 """What QEMU calls the disk."""
-_BOARD = (
-    "-accel", "tcg,thread=multi,tb-size=1024",
-    "-machine", "q35",
-    "-cpu", "Nehalem",
+_COMMON = (
     "-smp", "2",
     "-m", "1024",
     "-nodefaults",
@@ -34,6 +30,57 @@ _BOARD = (
     "-device", f"virtio-net-pci,netdev=network,mac={MAC.hex(':')}",
     "-device", f"virtio-blk-pci,drive=top,id={CARD}",
 )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Board:
+    """A kind of machine: which QEMU it is, and what is on it."""
+
+    command: str
+    package: str
+    options: tuple[str, ...]
+
+
+PC = Board(
+    "qemu-system-x86_64",
+    "qemu-system-x86",
+    ("-accel", "tcg,thread=multi,tb-size=1024", "-machine", "q35", "-cpu", "Nehalem", *_COMMON),
+)
+ARM64 = Board(
+    "qemu-system-aarch64",
+    "qemu-system-arm",
+    ("-accel", "tcg,thread=multi,tb-size=1024", "-machine", "virt", "-cpu", "cortex-a53", *_COMMON),
+)
+
+
+class Bootable(Protocol):
+    """What a machine is started with: a disk that is not written to, and what its kernel is told."""
+
+    @property
+    def board(self) -> Board:
+        """The kind of machine that it is for."""
+
+    @property
+    def image(self) -> Path:
+        """The disk."""
+
+    @property
+    def format(self) -> str:
+        """The disk's, as QEMU calls it."""
+
+    @property
+    def kernel(self) -> Path:
+        """What is started."""
+
+    @property
+    def initrd(self) -> Path:
+        """The initial RAM disk."""
+
+    @property
+    def cmdline(self) -> str:
+        """What the kernel is told."""
+
+
 _PCAP_HEAD, _PCAP_RECORD = 24, 16
 CUT_OFF = "restrict=on"
 """A network that answers, and leads nowhere."""
@@ -71,12 +118,12 @@ def packets(wire: Path) -> Iterator[bytes]:
 
 @dataclass
 class Qemu:
-    """One virtual PC, running from an overlay over `disk` in the directory `place`.
+    """One virtual machine, running from an overlay over `disk` in the directory `place`.
 
     It ends with the thread that started it, whatever ends that.
     """
 
-    disk: Disk
+    disk: Bootable
     place: Path
     network: str = CUT_OFF
     log_writes: bool = False
@@ -106,15 +153,15 @@ class Qemu:
     def start(self) -> None:
         """Switch it on: from a fresh overlay the first time, then from what is there."""
         if not self._overlay.exists():
-            backing = ("-b", self.disk.image, "-F", "qcow2")
+            backing = ("-b", self.disk.image, "-F", self.disk.format)
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, self._overlay], check=True)
         wire = self.place / f"wire-{len(self.wires):03}.pcap"
         self.qmp, self.agent = Line(), Line()
         theirs = (self.qmp.theirs.fileno(), self.agent.theirs.fileno())
-        board = [option.format(qmp=theirs[0], agent=theirs[1]) for option in _BOARD]
+        board = [option.format(qmp=theirs[0], agent=theirs[1]) for option in self.disk.board.options]
         self._process = subprocess.Popen(
             [
-                *("setpriv", "--pdeathsig", "KILL", "qemu-system-x86_64", *board),
+                *("setpriv", "--pdeathsig", "KILL", self.disk.board.command, *board),
                 *("-netdev", f"user,id=network,{self.network}"),
                 *("-object", f"filter-dump,id=wire,netdev=network,file={wire}"),
                 *("-kernel", self.disk.kernel, "-initrd", self.disk.initrd),

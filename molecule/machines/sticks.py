@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from machines import host
+from imaging import host
 
 MB = 1 << 20
 _SECTOR = 512

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from machines import host
+from imaging import host
 from machines.lines import Line, Refused
 from machines.qemu import bytes_written
 

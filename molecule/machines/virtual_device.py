@@ -14,14 +14,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from machines import host
-from machines.debian_root import DebianRoot
+from imaging import host
+from imaging.debian_root import DebianRoot
 from machines.disk import Disk, device_disk
 from machines.guest import CommandFailed, Guest
 from machines.led import Said, read
 from machines.lines import Refused
 from machines.provisioning import ORACLE
-from machines.qemu import CARD, CUT_OFF, MAC, Qemu, bytes_written, packets
+from machines.qemu import CARD, CUT_OFF, MAC, PC, Qemu, bytes_written, packets
 from machines.usb import Port, UsbPorts
 from machines.write_log import contains, epochs
 
@@ -31,17 +31,14 @@ _LOOK_AGAIN_S = 0.5
 _ORACLE_LIMIT_S = 600.0
 _TAIL_LINES = 40
 _PARTITIONS = ("vda1", "vda2", "vda3")
-_KEYS = "/run/virtual-board/keys"
 _PULL = "/run/virtual-board/pins/sim_gpio17/pull"
 _CLAP = "/usr/local/lib/virtual-board/clap"
 _CAMERA = "/sys/bus/platform/drivers/vivid"
 # Seconds and 0 or 1, for each change of the LED since `since`.
 _EDGES = "/gpio_value:/ { at = $(NF - 4) + 0; if ($NF != last && at >= since) print at, $NF; last = $NF }"
-_EDIT = """
-mount -o remount,rw /boot/firmware
-sed -i -e "$1" /boot/firmware/missed-moment.toml
-mount -o remount,ro /boot/firmware
-"""
+_OWNER = "/boot/firmware"
+# Afterwards it is mounted as fstab says.
+_AS_OWNER = f"mount -o remount,rw {_OWNER}; cd {_OWNER}; {{}}; cd /; mount -o remount {_OWNER}"
 _PRESS_AND_KILL = f"""
 echo pull-down >{_PULL}; sleep 0.2; echo pull-up >{_PULL}
 until [ -e /data/clips/.incoming/moment-*/moment.json ]; do sleep 0.05; done
@@ -89,7 +86,7 @@ class VirtualDevice:
         self._place = tempfile.TemporaryDirectory(prefix="missed-moment-")
 
     def __enter__(self) -> Self:
-        host.install("qemu-system-x86_64", "qemu-system-x86", "qemu-utils")
+        host.install(PC.command, PC.package, "qemu-utils")
         self._qemu = Qemu(self._disk or device_disk(), Path(self._place.name), self._network, self._log_writes)
         self.switch_on()
         return self
@@ -187,7 +184,12 @@ class VirtualDevice:
     def write_setting(self, table: str, key: str, value: object) -> None:
         """Write a setting onto the boot partition, as the owner does with any computer."""
         own = rf"/^\[{table}\]/,/^\[/ {{ /^#* *{key} = /d }}"
-        self.run("sh", "-euc", _EDIT, "sh", rf"{own}; /^\[{table}\]/a {key} = {json.dumps(value)}")
+        edit = rf"{own}; /^\[{table}\]/a {key} = {json.dumps(value)}"
+        self._as_owner('sed -i -e "$1" missed-moment.toml', edit)
+
+    def _as_owner(self, script: str, argument: str) -> None:
+        """Run a script in the boot partition, where owners put things with any computer."""
+        self.run("sh", "-euc", _AS_OWNER.format(script), "sh", argument)
 
     # What an eye sees
 
@@ -252,9 +254,9 @@ class VirtualDevice:
         For a device whose network is `ssh_network(port)`.
         """
         key = self.place / "key"
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
-        authorise = 'install -d -m 700 "$2" && echo "$1" >"$2/root"'
-        self.run("sh", "-c", authorise, "sh", key.with_suffix(".pub").read_text().strip(), _KEYS)
+        if not key.exists():
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+            self._as_owner('echo "$1" >authorized_keys', key.with_suffix(".pub").read_text().strip())
         self.run("systemctl", "start", "systemd-networkd.service", "ssh.service")
         options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
         return ("ssh", "-i", str(key), *options, "-p", str(port), "root@127.0.0.1")
@@ -327,4 +329,4 @@ class VirtualDevice:
 
 def missing() -> str | None:
     """Say why no virtual device can be booted here; None where it can."""
-    return DebianRoot.missing() or host.missing("qemu-system-x86_64")
+    return DebianRoot.missing() or host.missing(PC.command)

@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from machines.debian_root import PROJECT, DebianRoot
+from imaging import PROJECT
+from imaging.debian_root import DebianRoot
 
 BOARD = Path(__file__).parent / "board"
 """The files that make a PC a Pi."""

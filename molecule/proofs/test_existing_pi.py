@@ -34,7 +34,8 @@ class Operator:
         """Have a key accepted; the device forgets it when it is started again."""
         _, *options, address = self._device.let_in(self._port)
         (self._device.place / "inventory").write_text(
-            f"{address.split('@')[1]} ansible_user=root ansible_pipelining=true "
+            # By a name of its own: an address of this computer would be "localhost" to Ansible.
+            f"pi ansible_host={address.split('@')[1]} ansible_user=root ansible_pipelining=true "
             f"ansible_ssh_common_args='{shlex.join(options)} -o ConnectTimeout=60 -o ControlPersist=600'\n"
         )
 

@@ -38,7 +38,7 @@ def kept_digests(device: VirtualDevice) -> set[str]:
 def digests_on(device: VirtualDevice, stick: Stick) -> set[str]:
     """Return the SHA-256 of each clip on a stick; it is sound, and holds clips, what belongs to them, nothing else."""
     assert stick.is_clean(), "the file system has to be repaired"  # noqa: S101 - stories end in here
-    found, sums = _read(stick) if stick.filesystem == "vfat" else _seen_by(device, stick)
+    found, sums = read(stick) if stick.filesystem == "vfat" else _seen_by(device, stick)
     listed = {f"{FOLDER}/{name.removeprefix('*')}": digest for digest, name in map(str.split, sums.splitlines())}
     clips = {name: digest for name, digest in found.items() if name.endswith(".mp4")}
     assert clips == listed, (clips, listed)  # noqa: S101
@@ -47,8 +47,8 @@ def digests_on(device: VirtualDevice, stick: Stick) -> set[str]:
     return set(clips.values())
 
 
-def _read(stick: Stick) -> tuple[dict[str, str], str]:
-    """Return the SHA-256 of each file, and the list of sums; each clip decodes."""
+def read(stick: Stick) -> tuple[dict[str, str], str]:
+    """Return the SHA-256 of each file on a vfat stick, and the list of sums; each clip decodes."""
     with tempfile.TemporaryDirectory() as scratch:
         place = Path(scratch)
         stick.copy_out(place)

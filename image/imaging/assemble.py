@@ -1,14 +1,14 @@
-#!/usr/bin/env python3
 """Make a card's image of a root file system: a partition table, and three partitions. Nothing is mounted.
 
 `/boot/firmware` of the tree becomes the first (vfat, for any computer), `/data` the third (ext4, for what is kept), and
 the rest the second (ext4). It needs no loop device and no driver for vfat, so it runs on any kernel and in any
 container; only root may do it, because files keep their owners. The same tree makes the same bytes, with e2fsprogs
-1.47.1 or newer: before that, mke2fs takes over when files were last changed.
+1.47.1 or newer: before that, mke2fs takes over when files were last changed. `python -m imaging.assemble TREE IMAGE`.
 """
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 MB = 1 << 20
 SECTOR = 512
@@ -39,8 +40,16 @@ class Card:
 
     disk_id: str
     boot_mb: int = 256
-    data_mb: int = 64
+    data_mb: int = 128
     epoch: int = _EPOCH
+
+    @classmethod
+    def of(cls, tree: Path, **sizes: int) -> Self:
+        """Return the card that `tree` is for: its fstab says what the disk is called. Raises ValueError."""
+        named = re.search(r"^PARTUUID=([0-9a-f]{8})-02\s+/\s", (tree / "etc/fstab").read_text(), re.MULTILINE)
+        if not named:
+            raise ValueError(f"{tree}/etc/fstab does not say PARTUUID=<eight digits>-02 of /")
+        return cls(f"0x{named[1]}", epoch=int(os.environ.get("SOURCE_DATE_EPOCH", _EPOCH)), **sizes)
 
     def uuid(self, part: str) -> str:
         """Return the UUID of a part's file system, which is always the same."""
@@ -124,13 +133,14 @@ def _vfat(content: Path, image: Path, place: _Place, card: Card) -> None:
 def _ext4(content: Path, image: Path, place: _Place, card: Card, label: str) -> None:
     _clamp(content, card.epoch)
     extended = f"offset={place.start_mb * MB},hash_seed={card.uuid(label)},assume_storage_prezeroed=1,root_owner=0:0"
-    options = ("-q", "-F", "-t", "ext4", "-L", label, "-U", card.uuid(label), "-E", extended, "-d", content)
+    # Of data, what is made here is small and what it becomes is not: mke2fs would choose blocks for small disks.
+    options = ("-q", "-F", "-t", "ext4", "-b", "4096", "-L", label, "-U", card.uuid(label), "-E", extended)
     env = {"SOURCE_DATE_EPOCH": str(card.epoch), "E2FSPROGS_FAKE_TIME": str(card.epoch)}
-    _run("mke2fs", *options, image, f"{place.size_mb}M", env=env)
+    _run("mke2fs", *options, "-d", content, image, f"{place.size_mb}M", env=env)
 
 
 def _run(*command: str | Path, stdin: str | None = None, env: dict[str, str] | None = None) -> str:
-    done = subprocess.run(  # noqa: S603 - tools named above, and places the caller named
+    done = subprocess.run(
         command, check=True, input=stdin, stdout=subprocess.PIPE, text=True, env={**os.environ, **(env or {})}
     )
     return done.stdout
@@ -141,14 +151,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tree", type=Path, help="the root file system; it is the same afterwards, but for file times")
     parser.add_argument("image", type=Path, help="where the image is written")
-    parser.add_argument("--disk-id", required=True, help="as in 0x6d6d0001")
-    parser.add_argument("--boot-mb", type=int, default=Card.boot_mb)
-    parser.add_argument("--data-mb", type=int, default=Card.data_mb)
-    epoch = int(os.environ.get("SOURCE_DATE_EPOCH", _EPOCH))
     said = parser.parse_args()
     try:
-        assemble(said.tree, said.image, Card(said.disk_id, said.boot_mb, said.data_mb, epoch))
-    except (subprocess.CalledProcessError, OSError) as error:
+        assemble(said.tree, said.image, Card.of(said.tree))
+    except (subprocess.CalledProcessError, OSError, ValueError) as error:
         sys.exit(f"no image was made: {error}")
 
 

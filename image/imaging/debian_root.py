@@ -1,4 +1,4 @@
-"""Debian root file systems in which tests run with another Debian's Python and libraries.
+"""Debian root file systems in which something runs with another Debian's tools, Python and libraries.
 
 A root is bootstrapped with mmdebstrap, set up once and then never written to again: commands run in it over a
 read-only mount. It is kept under a name that holds a hash of all that went into it, so whatever changes makes
@@ -23,12 +23,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from machines import host
+from imaging import host
 
 Command = tuple[str, ...]
+Mount = tuple[str, Path, str]
+"""Options, what, and where inside."""
 
-PROJECT = Path(__file__).parents[2] / "files" / "missed_moment"
-"""The Python project, on the host."""
 SETUP = Path("/opt/setup")
 """Where a root's `inputs` lie in it."""
 
@@ -44,6 +44,10 @@ _HOST_APT = (
 _HOST_ENV = ("http_proxy", "https_proxy", "no_proxy")
 _RESOLVER = Path("/etc/resolv.conf")
 _CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
+_READ_ONLY, _WRITABLE = "ro", "rw"
+_ONLINE: tuple[Mount, ...] = tuple(
+    (_READ_ONLY, file.resolve(), str(file)) for file in (_RESOLVER, _CERTIFICATES) if file.exists()
+)
 _HASH_DIGITS = 12
 
 
@@ -89,17 +93,20 @@ class DebianRoot:
         command: Sequence[str | Path],
         *,
         binds: Mapping[Path, str] | None = None,
+        writable: Mapping[Path, str] | None = None,
         env: Mapping[str, str] | None = None,
         cwd: str = "/",
+        online: bool = False,
         check: bool = True,
         capture: bool = False,
         timeout: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run `command` in the root, building it first if need be.
 
-        The root and `binds` (path on the host: path inside) are read-only. /tmp is empty, on a disk (what is
-        tested here is about disks) and gone afterwards; so is /run, in RAM. /dev and the network are the
-        host's. Of the environment only `env` is passed on.
+        The root and `binds` (path on the host: path inside) are read-only, `writable` ones are not, and may lie
+        within the others. /tmp is empty, on a disk (what is tested here is about disks) and gone afterwards; so
+        is /run, in RAM. /dev and the network are the host's; what it takes to use that (names, certificates,
+        proxies) is there where it is to be `online`. Of the environment only `env` is passed on.
         When `command` ends, or after `timeout` seconds, whatever it left running ends with it. `check`,
         `timeout` and (as `capture_output`) `capture` are those of `subprocess.run`.
         """
@@ -108,9 +115,11 @@ class DebianRoot:
             tempfile.TemporaryDirectory(prefix=f"{self.name}.tmp-", dir=_roots()) as scratch,
         ):
             Path(scratch).chmod(0o1777)
+            mounts = [(_READ_ONLY, source, inside) for source, inside in (binds or {}).items()]
+            mounts += [(_WRITABLE, source, inside) for source, inside in (writable or {}).items()]
             return subprocess.run(
-                _inside(root, command, binds or {}, cwd, Path(scratch)),
-                env=_environment(env or {}),
+                _inside(root, command, [*(_ONLINE if online else ()), *mounts], cwd, Path(scratch)),
+                env=_environment({**(_online() if online else {}), **(env or {})}),
                 pass_fds=(lock,),
                 check=check,
                 capture_output=capture,
@@ -147,12 +156,9 @@ class DebianRoot:
         _below(part, SETUP).mkdir(parents=True)
         for file in self.inputs:
             shutil.copy(file, _below(part, SETUP))
-        binds = {file.resolve(): str(file) for file in (_RESOLVER, _CERTIFICATES) if file.exists()}
-        env = {name: os.environ[name] for name in _HOST_ENV if name in os.environ}
-        env |= {"SSL_CERT_FILE": str(_CERTIFICATES), "PIP_CERT": str(_CERTIFICATES)}
         for command in self.setup:
-            entered = _inside(part, command, binds, str(SETUP))
-            subprocess.run(entered, env=_environment(env), check=True, pass_fds=(lock,))
+            entered = _inside(part, command, _ONLINE, str(SETUP))
+            subprocess.run(entered, env=_environment(_online()), check=True, pass_fds=(lock,))
         part.rename(self.path)
 
     def _bootstrap(self) -> Command:
@@ -181,6 +187,12 @@ def _remove(root: Path) -> None:
     subprocess.run(["rm", "-rf", "--one-file-system", "--", root], check=True)
 
 
+def _online() -> dict[str, str]:
+    """Return what tells programs how the host reaches others."""
+    env = {name: os.environ[name] for name in _HOST_ENV if name in os.environ}
+    return env | {"SSL_CERT_FILE": str(_CERTIFICATES), "PIP_CERT": str(_CERTIFICATES)}
+
+
 def _environment(env: Mapping[str, str]) -> dict[str, str]:
     # The only place where a home is writable.
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", "LANG": "C.UTF-8", **env}  # noqa: S108
@@ -193,7 +205,7 @@ def _below(root: Path, inside: str | Path) -> Path:
 def _inside(
     root: Path,
     command: Sequence[str | Path],
-    binds: Mapping[Path, str],
+    mounts: Sequence[Mount],
     cwd: str,
     scratch: Path | None = None,
 ) -> list[str]:
@@ -209,10 +221,10 @@ def _inside(
     own.append(["mount", "-t", "proc", "proc", str(root / "proc")])
     own.append(["mount", "-t", "sysfs", "-o", "ro", "sysfs", str(root / "sys")])
     own.append(["mount", "--rbind", "/dev", str(root / "dev")])
-    for source, inside in binds.items():
+    for options, source, inside in mounts:
         target = _below(root, inside)
         _make_mount_point(source, target)
-        own.append(["mount", "--bind", "-o", "ro", str(source), str(target)])
+        own.append(["mount", "--bind", "-o", options, str(source), str(target)])
     chroot = ["chroot", str(root), "env", f"--chdir={cwd}", *map(str, command)]
     # The shell stays: it is process 1 of its namespace, and most signals do nothing to that one.
     script = "\n".join([*map(shlex.join, own), shlex.join(chroot) + ' || exit "$?"'])
@@ -227,28 +239,6 @@ def _make_mount_point(source: Path, target: Path) -> None:
         target.touch()
 
 
-PACKAGES = (
-    "python3-av",
-    "python3-click",
-    "python3-gpiozero",
-    "python3-jinja2",
-    "python3-numpy",
-    "python3-pydantic",
-    "python3-pyudev",
-    "python3-rich",
-    "python3-hypothesis",
-    "python3-pytest",
-    "python3-pytest-timeout",
-    "python3-pytest-xdist",
-    "dosfstools",
-    "e2fsprogs",
-    "exfatprogs",
-    "ntfs-3g",
-    "tzdata",
-    "util-linux-extra",
-)
-"""What the Python project and its tests depend on, as Debian has it."""
-
 VENV_PYTHON = "/opt/venv/bin/python"
 
 
@@ -259,18 +249,3 @@ def venv(requirements: Path, *options: str) -> tuple[Command, ...]:
         ("python3", "-m", "venv", *options, "/opt/venv"),
         (*pip, "--no-deps", "--require-hashes", "--requirement", requirements.name),
     )
-
-
-TRIXIE = DebianRoot(name="trixie", suite="trixie", packages=PACKAGES)
-"""What the device runs on: its Python and its libraries."""
-
-_TEST_REQUIREMENTS = PROJECT / "requirements" / "test.txt"
-
-TRIXIE_NEWEST = DebianRoot(
-    name="trixie-newest",
-    suite="trixie",
-    packages=("python3-venv", "ca-certificates", "tzdata", "util-linux-extra"),
-    inputs=(_TEST_REQUIREMENTS,),
-    setup=venv(_TEST_REQUIREMENTS),
-)
-"""The device's Python with the newest libraries, in a virtual environment."""

@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-_REPOSITORY = Path(__file__).parents[2]
+from imaging import REPOSITORY
+
 _BIN = Path(sys.executable).parent
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _VARIABLES = ("--extra-vars=ansible_remote_tmp=/tmp", "--extra-vars=ansible_pipelining=true")
@@ -70,16 +71,17 @@ class Layer:
 class Chroot:
     """A writable tree. Each command in it gets mounts and processes of its own, which end with it.
 
-    With a `layer`, the tree is what that one mounts.
+    With a `layer`, the tree is what that one mounts. Where it is `shown`, all that is said is printed as it comes.
     """
 
     tree: Path
     layer: Layer | None = None
+    shown: bool = False
 
-    def play(self, *options: str) -> str:
-        """Run site.yml over Ansible's chroot connection and return what it said; raises CommandFailed."""
+    def play(self, *options: str, playbook: str = "site.yml") -> str:
+        """Run a playbook over Ansible's chroot connection and return what it said; raises CommandFailed."""
         command = [str(_BIN / "ansible-playbook"), "--connection=community.general.chroot"]
-        command += [f"--inventory={self.tree},", *_VARIABLES, *options, "site.yml"]
+        command += [f"--inventory={self.tree},", *_VARIABLES, *options, playbook]
         return self._run(command)
 
     def run(self, *command: str, stdin: str = "") -> str:
@@ -89,20 +91,29 @@ class Chroot:
     def _run(self, command: list[str], stdin: str = "") -> str:
         own = ["unshare", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child"]
         mounts = (self.layer.mount() if self.layer else "") + _MOUNTS
-        done = subprocess.run(
-            [*own, "sh", "-euc", mounts, "sh", str(self.tree), *command],
-            # Inside, the host's PATH would be wrong; what else the host says (proxies, pip) its own side needs.
-            env=os.environ | {"PATH": _PATH, "LANG": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"},
-            cwd=_REPOSITORY,
-            check=False,
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        if done.returncode:
-            raise CommandFailed(f"exit status {done.returncode} from {' '.join(command)}\n{done.stdout}")
-        return done.stdout
+        with tempfile.TemporaryFile("w+") as told:
+            told.write(stdin)
+            told.seek(0)
+            running = subprocess.Popen(
+                [*own, "sh", "-euc", mounts, "sh", str(self.tree), *command],
+                # Inside, the host's PATH would be wrong; what else the host says (proxies, pip) its own side needs.
+                env=os.environ | {"PATH": _PATH, "LANG": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"},
+                cwd=REPOSITORY,
+                stdin=told,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            said = "".join(self._heard(running))
+        if running.wait():
+            raise CommandFailed(f"exit status {running.returncode} from {' '.join(command)}\n{said}")
+        return said
+
+    def _heard(self, running: subprocess.Popen[str]) -> Iterator[str]:
+        for line in running.stdout or ():
+            if self.shown:
+                print(line, end="", flush=True)
+            yield line
 
 
 def missing() -> str | None:

@@ -1,0 +1,137 @@
+"""Making the image, within the workbench: each step shows that it goes on, and leaves a log."""
+
+import argparse
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+
+from imaging import REPOSITORY, base, pi_gen
+from imaging.stage import version
+from imaging.stages import run_stage
+from imaging.workbench import run_arm64
+
+_IMAGE = REPOSITORY / "image"
+_WORK = REPOSITORY / ".cache" / "image"
+_DEPLOY = REPOSITORY / "dist"
+_STAND_IN = "-debian-stand-in"
+_TAIL_LINES = 25
+
+
+class _Steps:
+    """Says which step goes on, and keeps all that it says in a log of its own."""
+
+    def __init__(self, logs: Path) -> None:
+        logs.mkdir(parents=True, exist_ok=True)
+        self._logs = logs
+        self._console = Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w"))
+
+    def say(self, what: str) -> None:
+        self._console.print(what, highlight=False)
+
+    @contextmanager
+    def step(self, name: str, what: str) -> Iterator[None]:
+        """Run a block that is described by `what`. Exits where it fails."""
+        log = self._logs / f"{name}.log"
+        began = time.monotonic()
+        with self._console.status(f"{what} ..."), log.open("w") as file:
+            if not self._console.is_terminal:
+                self.say(f"{what} ...")
+            with _all_said_goes_to(file.fileno()):
+                try:
+                    yield
+                except (subprocess.CalledProcessError, OSError, pi_gen.NotFetched) as error:
+                    failure: Exception | None = error
+                else:
+                    failure = None
+        if failure:
+            tail = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
+            self.say("\n".join([*tail, f"failed: {what}: {failure}", f"all of it: {log.relative_to(REPOSITORY)}"]))
+            sys.exit(1)
+        self.say(f"{what}: {time.monotonic() - began:.0f} s")
+
+
+@contextmanager
+def _all_said_goes_to(target: int) -> Iterator[None]:
+    """Have standard output and errors, of this process and of those that it starts, go to a file for a while."""
+    kept = [os.dup(stream) for stream in (1, 2)]
+    try:
+        for stream in (1, 2):
+            os.dup2(target, stream)
+        yield
+    finally:
+        for stream, copy in zip((1, 2), kept, strict=True):
+            os.dup2(copy, stream)
+            os.close(copy)
+
+
+def make_stand_in(steps: _Steps, through_pi_gen: bool, fresh: bool) -> Path:
+    """Make the image of Debian's packages, and return where it is."""
+    name = f"missed-moment-{version()}-arm64{_STAND_IN}"
+    recipe = hashlib.sha256(b"".join((_IMAGE / part).read_bytes() for part in ("packages.yml", "imaging/base.py")))
+    tar = _WORK / f"debian-{recipe.hexdigest()[:12]}.tar"
+    if fresh or not tar.exists():
+        for former in _WORK.glob("debian-*.tar*"):
+            former.unlink()
+        with steps.step("debian", "Debian for arm64 is fetched and unpacked"):
+            base.bootstrap(tar)
+    begin = _WORK / "debian"
+    with steps.step("unpack", "a copy of it is laid out"):
+        base.unpack(tar, begin / "rootfs")
+    if through_pi_gen:
+        begin.joinpath("SKIP").touch()
+        _run_pi_gen(steps, [begin, _IMAGE / "stage"], name)
+    else:
+        with steps.step("stage", "the playbook makes it a camera; emulated, that takes a while"):
+            _remove(_WORK / "stage")
+            rootfs = run_stage(_IMAGE / "stage", _WORK, PREV_ROOTFS_DIR=begin / "rootfs")
+        with steps.step("export", "partitions are put around it"):
+            _export(rootfs, name)
+    return _DEPLOY / f"{name}.img"
+
+
+def _export(rootfs: Path, name: str) -> None:
+    run_stage(_IMAGE / "export", _WORK, EXPORT_ROOTFS_DIR=rootfs, DEPLOY_DIR=_DEPLOY, IMG_FILENAME=name, IMG_SUFFIX="")
+
+
+def make_real(steps: _Steps) -> Path:
+    """Make the image of Raspberry Pi OS's packages, and return where it is."""
+    name = f"missed-moment-{version()}-arm64"
+    place = _WORK / "pi-gen"
+    _run_pi_gen(steps, [place / "stage0", place / "stage1", _IMAGE / "stage"], name)
+    return _DEPLOY / f"{name}.img"
+
+
+def _run_pi_gen(steps: _Steps, stages: list[Path], name: str) -> None:
+    with steps.step("fetch", f"pi-gen {pi_gen.TAG} is fetched"):
+        place = pi_gen.fetch(_WORK / "pi-gen")
+    with steps.step("pi-gen", "pi-gen runs its stages, and ours"):
+        _remove(_WORK / "stage")
+        pi_gen.build(place, stages, _WORK, _DEPLOY, name)
+
+
+def _remove(place: Path) -> None:
+    subprocess.run(["rm", "-rf", "--one-file-system", place], check=True)
+
+
+def main() -> None:
+    """Do what the arguments say; `build` explains them."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--base", required=True)
+    parser.add_argument("--pi-gen", action="store_true")
+    parser.add_argument("--fresh", action="store_true")
+    said = parser.parse_args()
+    run_arm64()
+    steps = _Steps(_WORK / "logs")
+    image = make_real(steps) if said.base == "raspios" else make_stand_in(steps, said.pi_gen, said.fresh)
+    steps.say(f"{image.relative_to(REPOSITORY)}: {image.stat().st_blocks * 512 / 1e6:.0f} MB, to be flashed")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""The stage: a root file system as Debian or Raspberry Pi OS made it becomes a camera's.
+
+Called by pi-gen and by `stages` alike, in the workbench: `python -m imaging.stage TREE`.
+"""
+
+import json
+import sys
+import tomllib
+from pathlib import Path
+
+from imaging import PROJECT
+from imaging.chroot import Chroot, CommandFailed
+from imaging.traces import remove_traces
+
+_BOARD_ARCHIVE = Path("etc/apt/sources.list.d/raspi.sources")
+
+
+def make_camera(tree: Path) -> None:
+    """Play the playbook in `tree`, and remove what is left of the making. Raises CommandFailed."""
+    told = ("--extra-vars=@image/appliance.yml", "--extra-vars", json.dumps({"image_is": _identity(tree)}))
+    Chroot(tree, shown=True).play(*told, playbook="image/image.yml")
+    remove_traces(tree)
+
+
+def version() -> str:
+    """Return the version of what the image holds."""
+    return str(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"])
+
+
+def _identity(tree: Path) -> dict[str, str]:
+    """Return what os-release(5) is to say besides what the base says of itself."""
+    identity = {"IMAGE_ID": "missed-moment", "IMAGE_VERSION": version()}
+    if not (tree / _BOARD_ARCHIVE).exists():
+        identity |= {
+            "VARIANT": "Debian stand-in: it knows no camera on a Raspberry Pi's connector",
+            "VARIANT_ID": "debian-stand-in",
+        }
+    return identity
+
+
+if __name__ == "__main__":
+    try:
+        make_camera(Path(sys.argv[1]))
+    except CommandFailed as failure:
+        sys.exit(str(failure).partition("\n")[0])

@@ -1,0 +1,1 @@
+"""Stories of a card that was flashed with the image."""

@@ -1,0 +1,190 @@
+"""A card with the image that ships, in an arm64 machine; only files on the boot partition are written, as by its owner.
+
+The machine is QEMU's `virt`, with emulated processors: it has no pins. Its camera is the kernel's simulated webcam. It
+is spoken with as its owner would: files on the boot partition, ssh, sticks.
+"""
+
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from imaging import host
+from machines.lines import Refused
+from machines.qemu import ARM64, CUT_OFF, MAC, Qemu, free_port, packets, ssh_network
+from machines.sticks import MB
+from machines.usb import UsbPorts
+
+_BOOT_LIMIT_S = 900.0
+_SHUTDOWN_LIMIT_S = 300.0
+_LOOK_AGAIN_S = 2.0
+_TAIL_LINES = 60
+_FIRST_PARTITION = "4M"
+# The webcam, and nothing else of what vivid can be; and a console to read in a failure.
+_BESIDES = (
+    "console=ttyAMA0 modules_load=vivid vivid.n_devs=1 vivid.node_types=0x1 vivid.num_inputs=1 vivid.input_types=0x0"
+)
+_OWNER_S_SETTINGS = """\
+[video]
+width = 320
+height = 180
+fps = 5
+bitrate_mbps = 0.5
+
+[moment]
+before_s = 5
+after_s = 3
+"""
+_NETWORK = """
+[network]
+enabled = true
+"""
+
+
+class CommandFailed(Exception):  # noqa: N818 - it is what is said of the command
+    """A command did not end well; the message is what it said."""
+
+
+class NeverHappened(Exception):  # noqa: N818 - it is what is said of something awaited
+    """What was waited for did not come; the message holds what the console last said."""
+
+
+class Flashed:
+    """The card's bytes, on the host: what QEMU starts from."""
+
+    board = ARM64
+    format = "raw"
+
+    def __init__(self, image: Path, place: Path, size_mb: int) -> None:
+        """Flash `image` onto a card of `size_mb`, in the directory `place`."""
+        host.install("mcopy", "mtools")
+        self.image = place / "card"
+        self.kernel, self.initrd = place / "kernel", place / "initrd"
+        subprocess.run(["cp", "--sparse=always", image, self.image], check=True)
+        with self.image.open("rb+") as card:
+            card.truncate(size_mb * MB)
+        # What a board's firmware would read.
+        cmdline = place / "cmdline"
+        for target, name in ((self.kernel, "vmlinuz-*"), (self.initrd, "initrd.img-*"), (cmdline, "cmdline.txt")):
+            subprocess.run(["mcopy", "-n", "-i", self._boot, f"::{name}", target], check=True)
+        self.cmdline = f"{cmdline.read_text().strip()} {_BESIDES}"
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file onto the boot partition."""
+        file = self.image.with_name("written")
+        file.write_text(text)
+        subprocess.run(["mcopy", "-o", "-i", self._boot, file, f"::{name}"], check=True)
+
+    @property
+    def _boot(self) -> str:
+        return f"{self.image}@@{_FIRST_PARTITION}"
+
+
+class FlashedCard:
+    """In a machine that is switched on when entered, and gone without a trace when left."""
+
+    def __init__(self, image: Path, size_mb: int = 4000, let_in: bool = True) -> None:
+        """Flash `image`, with settings that an emulated processor keeps up with; with the network on if it is to be."""
+        self._place = tempfile.TemporaryDirectory(prefix="missed-moment-card-")
+        self.place = Path(self._place.name)
+        self._flashed = Flashed(image, self.place, size_mb)
+        self._port = free_port()
+        key = self.place / "key"
+        if let_in:
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+            self._flashed.write("authorized_keys", key.with_suffix(".pub").read_text())
+        self._flashed.write("missed-moment.toml", _OWNER_S_SETTINGS + (_NETWORK if let_in else ""))
+        self._let_in = let_in
+        options = {
+            "StrictHostKeyChecking": "no",
+            "UserKnownHostsFile": "/dev/null",
+            "LogLevel": "ERROR",
+            "ConnectTimeout": "60",
+            "ControlMaster": "auto",
+            "ControlPath": str(self.place / "ssh"),
+            "ControlPersist": "yes",
+        }
+        said = (word for name, value in options.items() for word in ("-o", f"{name}={value}"))
+        self._ssh = ("ssh", "-i", str(key), "-p", str(self._port), *said)
+
+    def __enter__(self) -> Self:
+        host.install(ARM64.command, ARM64.package, "qemu-utils", "ipxe-qemu")
+        network = ssh_network(self._port) if self._let_in else CUT_OFF
+        self._qemu = Qemu(self._flashed, self.place, network)
+        self.switch_on()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.power_cut()
+        self._place.cleanup()
+
+    def switch_on(self) -> None:
+        """Switch it on; where its owner is let in, return when commands can be run. Raises NeverHappened."""
+        self._qemu.start()
+        self.usb = UsbPorts(self._qemu.qmp)
+        if self._let_in:
+            self.wait_until(self._answers, _BOOT_LIMIT_S, "ssh answers")
+
+    def power_cut(self) -> None:
+        """Pull the plug: whatever is not on the card is lost."""
+        self._hang_up()
+        self._qemu.kill()
+
+    def reboot(self) -> None:
+        """Start again in an orderly way, and return when commands can be run."""
+        self.run("systemctl", "--no-block", "reboot")
+        self._hang_up()
+        try:
+            self._qemu.has_reset(_SHUTDOWN_LIMIT_S)
+        except Refused as refused:
+            raise NeverHappened(f"{refused}\n{self._console_tail()}") from refused
+        self.wait_until(self._answers, _BOOT_LIMIT_S, "ssh answers")
+
+    def run(self, *argv: str, stdin: str = "", timeout_s: float = 300.0) -> str:
+        """Run a command as root and return what it wrote. Raises CommandFailed."""
+        command = " ".join(["exec", *(f"'{word}'" for word in argv)])
+        done = subprocess.run(
+            [*self._ssh, "root@127.0.0.1", command],
+            check=False, input=stdin, capture_output=True, text=True, timeout=timeout_s,
+        )  # fmt: skip
+        if done.returncode:
+            raise CommandFailed(f"exit status {done.returncode} from {argv}\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def said_on_the_wire(self) -> list[bytes]:
+        """Return every packet that it has ever sent over the network."""
+        return [packet for wire in self._qemu.wires for packet in packets(wire) if packet[6:12] == MAC]
+
+    def wait_until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
+        """Look at `condition` until it is true. Raises NeverHappened."""
+        deadline = time.monotonic() + timeout_s
+        while not condition():
+            if time.monotonic() > deadline:
+                raise NeverHappened(f"{what}: not within {timeout_s:g} s\n{self._console_tail()}")
+            time.sleep(_LOOK_AGAIN_S)
+
+    def _answers(self) -> bool:
+        try:
+            self.run("true", timeout_s=90)
+        except (CommandFailed, subprocess.TimeoutExpired):
+            return False
+        return True
+
+    def _hang_up(self) -> None:
+        if self._let_in:
+            subprocess.run([*self._ssh, "-O", "exit", "root@127.0.0.1"], check=False, capture_output=True)
+
+    def _console_tail(self) -> str:
+        lines = self._qemu.console.read_text(errors="replace").splitlines()
+        return "\n".join(["the console ended:", *lines[-_TAIL_LINES:]])
+
+
+def missing() -> str | None:
+    """Say why no card can be started here; None where it can."""
+    return host.missing(ARM64.command) or (None if shutil.which("ssh") else "there is no ssh")
