@@ -201,7 +201,7 @@ def lock(session: nox.Session) -> None:
                 "--no-header", "--no-annotate", "--upgrade")  # fmt: skip
     sources = {"run": ["pyproject.toml"]}
     sources |= {group: ["pyproject.toml", "--group", group] for group in ("test", "lint", "browser")}
-    sources |= {name: [f"requirements/{name}.in"] for name in ("device-av", "tools", "ansible", "build")}
+    sources |= {name: [f"requirements/{name}.in"] for name in ("device-av", "tools", "ansible", "build", "release")}
     sources["picamera2"] = ["requirements/picamera2.in", "--no-deps"]  # the rest is Debian's
     sources["board"] = ["requirements/board.in", "--no-deps"]
     for name, source in sources.items():

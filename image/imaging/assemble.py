@@ -23,7 +23,8 @@ MB = 1 << 20
 SECTOR = 512
 _FIRST_MB = 4
 """Where the first partition begins: cards are fastest at multiples of that."""
-_NAMESPACE = uuid.UUID("b4c9f2c0-6d6d-4d6d-8d6d-6d697373656d")
+NAMESPACE = uuid.UUID("b4c9f2c0-6d6d-4d6d-8d6d-6d697373656d")
+"""Of the UUIDs that are made here."""
 _SYSTEM_MARGIN = 1.1
 _SYSTEM_SPARE_MB = 96
 _EPOCH = 1764201600  # of a tree that says nothing of its own time
@@ -53,7 +54,7 @@ class Card:
 
     def uuid(self, part: str) -> str:
         """Return the UUID of a part's file system, which is always the same."""
-        return str(uuid.uuid5(_NAMESPACE, f"{self.disk_id} {part}"))
+        return str(uuid.uuid5(NAMESPACE, f"{self.disk_id} {part}"))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import yaml
 from imaging import REPOSITORY
 
 _PACKAGES = REPOSITORY / "image" / "packages.yml"
-_SUITE = "trixie"
+SUITE = "trixie"
 _COMPONENTS = "main,non-free-firmware"
 """The second holds what a Raspberry Pi's own processors are started with."""
 # The initial RAM disk is made at the end, once; emulated, it takes minutes.
@@ -22,7 +22,7 @@ def bootstrap(tar: Path) -> None:
     packages = yaml.safe_load(_PACKAGES.read_text())["image_debian"]
     command = ("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", "--arch=arm64")
     chosen = (f"--components={_COMPONENTS}", f"--include={','.join(sorted(packages))}")
-    subprocess.run([*command, *chosen, _SUITE, part], check=True, env=os.environ | _NOT_YET)
+    subprocess.run([*command, *chosen, SUITE, part], check=True, env=os.environ | _NOT_YET)
     part.rename(tar)
 
 

@@ -8,13 +8,14 @@ import argparse
 import os
 import subprocess
 import sys
-import time
+from pathlib import Path
 
 from imaging import REPOSITORY
 from imaging.debian_root import VENV_PYTHON
 from imaging.workbench import WORKBENCH
 
 _INSIDE = "/missed-moment"
+_KEY_INSIDE = "/mnt/key"
 _WRITABLE = (".cache", "dist")
 
 
@@ -24,20 +25,27 @@ def main() -> int:
     parser.add_argument("--base", choices=("raspios", "debian"), default="raspios", help="what the image is made of")
     parser.add_argument("--pi-gen", action="store_true", help="have pi-gen run the stages of the stand-in, too")
     parser.add_argument("--fresh", action="store_true", help="use nothing of what was made before")
+    parser.add_argument("--release", action="store_true", help="gather what a release holds, too")
+    parser.add_argument("--url", default="", help="where the release will be found; without, there is no os_list.json")
+    parser.add_argument("--key", type=Path, help="minisign's secret key; without, the sums are not signed")
     said = parser.parse_args()
     if why := WORKBENCH.missing():
         sys.exit(f"no image is built: {why}")
+    if said.key and not said.key.is_file():
+        sys.exit(f"no image is built: there is no key at {said.key}")
     for place in _WRITABLE:
         (REPOSITORY / place).mkdir(exist_ok=True)
-    options = [f"--base={said.base}", *(["--pi-gen"] if said.pi_gen else []), *(["--fresh"] if said.fresh else [])]
+    options = [f"--base={said.base}", f"--commit={_commit()}", f"--url={said.url}"]
+    options += [f"--{flag.replace('_', '-')}" for flag in ("pi_gen", "fresh", "release") if getattr(said, flag)]
+    options += [f"--key={_KEY_INSIDE}"] if said.key else []
     return WORKBENCH.run(
         [VENV_PYTHON, "-m", "imaging.making", *options],
-        binds={REPOSITORY: _INSIDE},
+        binds={REPOSITORY: _INSIDE, **({said.key: _KEY_INSIDE} if said.key else {})},
         writable={REPOSITORY / place: f"{_INSIDE}/{place}" for place in _WRITABLE},
         env={
             "PYTHONPATH": f"{_INSIDE}/image",
             "PYTHONDONTWRITEBYTECODE": "1",
-            "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH") or _as_of(),
+            "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct"),
             **{name: os.environ[name] for name in ("PI_GEN", "TERM", "COLUMNS") if name in os.environ},
         },
         cwd=_INSIDE,
@@ -46,11 +54,14 @@ def main() -> int:
     ).returncode
 
 
-def _as_of() -> str:
-    """Return the time of the last commit, as Unix time: what is made of the same sources is equally old."""
-    asked = ("git", "-C", str(REPOSITORY), "log", "-1", "--format=%ct")
-    said = subprocess.run(asked, check=False, capture_output=True, text=True)
-    return said.stdout.strip() or str(int(time.time()))
+def _commit() -> str:
+    """Return which commit it is made of, and whether that is all."""
+    return _git("rev-parse", "HEAD") + ("-and-changes" if _git("status", "--porcelain") else "")
+
+
+def _git(*command: str) -> str:
+    asked = ("git", "-C", str(REPOSITORY), *command)
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()
 
 
 if __name__ == "__main__":

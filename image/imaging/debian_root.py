@@ -242,10 +242,13 @@ def _make_mount_point(source: Path, target: Path) -> None:
 VENV_PYTHON = "/opt/venv/bin/python"
 
 
-def venv(requirements: Path, *options: str) -> tuple[Command, ...]:
-    """Return the set-up commands for a virtual environment beside Debian's packages, from locked `requirements`."""
+def venv(*requirements: Path, site_packages: bool = False) -> tuple[Command, ...]:
+    """Return the set-up commands for a virtual environment of locked `requirements`.
+
+    With `site_packages`, Debian's own libraries are seen in it, too.
+    """
     pip = (VENV_PYTHON, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
     return (
-        ("python3", "-m", "venv", *options, "/opt/venv"),
-        (*pip, "--no-deps", "--require-hashes", "--requirement", requirements.name),
+        ("python3", "-m", "venv", *(["--system-site-packages"] if site_packages else []), "/opt/venv"),
+        *((*pip, "--no-deps", "--require-hashes", "--requirement", file.name) for file in requirements),
     )

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from imaging import REPOSITORY, base, pi_gen
+from imaging import REPOSITORY, base, pi_gen, release
 from imaging.stage import version
 from imaging.stages import run_stage
 from imaging.workbench import run_arm64
@@ -20,7 +20,7 @@ from imaging.workbench import run_arm64
 _IMAGE = REPOSITORY / "image"
 _WORK = REPOSITORY / ".cache" / "image"
 _DEPLOY = REPOSITORY / "dist"
-_STAND_IN = "-debian-stand-in"
+_STAND_IN = "debian-stand-in"
 _TAIL_LINES = 25
 
 
@@ -46,7 +46,7 @@ class _Steps:
             with _all_said_goes_to(file.fileno()):
                 try:
                     yield
-                except (subprocess.CalledProcessError, OSError, pi_gen.NotFetched) as error:
+                except (subprocess.CalledProcessError, OSError, pi_gen.NotFetched, release.Unexplained) as error:
                     failure: Exception | None = error
                 else:
                     failure = None
@@ -71,9 +71,8 @@ def _all_said_goes_to(target: int) -> Iterator[None]:
             os.close(copy)
 
 
-def make_stand_in(steps: _Steps, through_pi_gen: bool, fresh: bool) -> Path:
-    """Make the image of Debian's packages, and return where it is."""
-    name = f"missed-moment-{version()}-arm64{_STAND_IN}"
+def make_stand_in(steps: _Steps, name: str, through_pi_gen: bool, fresh: bool) -> None:
+    """Make the image of Debian's packages."""
     recipe = hashlib.sha256(b"".join((_IMAGE / part).read_bytes() for part in ("packages.yml", "imaging/base.py")))
     tar = _WORK / f"debian-{recipe.hexdigest()[:12]}.tar"
     if fresh or not tar.exists():
@@ -93,19 +92,16 @@ def make_stand_in(steps: _Steps, through_pi_gen: bool, fresh: bool) -> Path:
             rootfs = run_stage(_IMAGE / "stage", _WORK, PREV_ROOTFS_DIR=begin / "rootfs")
         with steps.step("export", "partitions are put around it"):
             _export(rootfs, name)
-    return _DEPLOY / f"{name}.img"
 
 
 def _export(rootfs: Path, name: str) -> None:
     run_stage(_IMAGE / "export", _WORK, EXPORT_ROOTFS_DIR=rootfs, DEPLOY_DIR=_DEPLOY, IMG_FILENAME=name, IMG_SUFFIX="")
 
 
-def make_real(steps: _Steps) -> Path:
-    """Make the image of Raspberry Pi OS's packages, and return where it is."""
-    name = f"missed-moment-{version()}-arm64"
+def make_real(steps: _Steps, name: str) -> None:
+    """Make the image of Raspberry Pi OS's packages."""
     place = _WORK / "pi-gen"
     _run_pi_gen(steps, [place / "stage0", place / "stage1", _IMAGE / "stage"], name)
-    return _DEPLOY / f"{name}.img"
 
 
 def _run_pi_gen(steps: _Steps, stages: list[Path], name: str) -> None:
@@ -126,11 +122,27 @@ def main() -> None:
     parser.add_argument("--base", required=True)
     parser.add_argument("--pi-gen", action="store_true")
     parser.add_argument("--fresh", action="store_true")
+    parser.add_argument("--commit", required=True)
+    parser.add_argument("--release", action="store_true")
+    parser.add_argument("--url", default="")
+    parser.add_argument("--key", type=Path)
     said = parser.parse_args()
     run_arm64()
+    stand_in = said.base == "debian"
+    name = f"missed-moment-{version()}-arm64{f'-{_STAND_IN}' if stand_in else ''}"
+    image = _DEPLOY / f"{name}.img"
     steps = _Steps(_WORK / "logs")
-    image = make_real(steps) if said.base == "raspios" else make_stand_in(steps, said.pi_gen, said.fresh)
+    if stand_in:
+        make_stand_in(steps, name, said.pi_gen, said.fresh)
+    else:
+        make_real(steps, name)
     steps.say(f"{image.relative_to(REPOSITORY)}: {image.stat().st_blocks * 512 / 1e6:.0f} MB, to be flashed")
+    if said.release:
+        about = release.Release(name, version(), int(os.environ["SOURCE_DATE_EPOCH"]), said.commit, stand_in)
+        with steps.step("release", "a release is gathered"):
+            release.gather(about, image, _WORK / "stage" / "rootfs", _DEPLOY / name, said.url, said.key)
+        for file in sorted((_DEPLOY / name).iterdir()):
+            steps.say(f"{file.relative_to(REPOSITORY)}: {file.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":

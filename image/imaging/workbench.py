@@ -7,7 +7,7 @@ from pathlib import Path
 from imaging import PROJECT
 from imaging.debian_root import DebianRoot, venv
 
-_REQUIREMENTS = PROJECT / "requirements" / "ansible.txt"
+_REQUIREMENTS = tuple(PROJECT / "requirements" / f"{name}.txt" for name in ("ansible", "release"))
 
 WORKBENCH = DebianRoot(
     name="workbench",
@@ -29,6 +29,7 @@ WORKBENCH = DebianRoot(
         "kmod",
         "libarchive-tools",
         "libcap2-bin",
+        "minisign",
         "mmdebstrap",
         "mtools",
         "parted",
@@ -42,10 +43,10 @@ WORKBENCH = DebianRoot(
         "zerofree",
         "zip",
     ),
-    inputs=(_REQUIREMENTS,),
-    setup=venv(_REQUIREMENTS),
+    inputs=_REQUIREMENTS,
+    setup=venv(*_REQUIREMENTS),
 )
-"""What pi-gen asks for, what makes cards, emulators of other processors, and Ansible."""
+"""What pi-gen asks for, what makes cards and releases, emulators of other processors, and Ansible."""
 
 _TABLE = Path("/proc/sys/fs/binfmt_misc")
 _EMULATOR = "/usr/bin/qemu-aarch64"

@@ -29,7 +29,7 @@ SID = DebianRoot(
     ),
     inputs=(_REQUIREMENTS, PROJECT / _TESTS / "virtual.yaml"),
     setup=(
-        *venv(_REQUIREMENTS, "--system-site-packages"),
+        *venv(_REQUIREMENTS, site_packages=True),
         ("install", "-D", "-t", "/usr/share/libcamera/pipeline/virtual", "virtual.yaml"),
     ),
 )
