@@ -12,6 +12,7 @@ import nox
 sys.path[:0] = [str(Path(__file__).parent / place) for place in ("image", "molecule")]
 
 from imaging import debian_root, host
+from imaging.workbench import WORKBENCH
 from machines import nspawn, picamera2_rung, players, python_roots, virtual_device
 
 nox.needs_version = ">=2025.5.1"
@@ -25,6 +26,7 @@ nox.options.sessions = [
     "trixie(libraries='device')",
     "picamera2",
     "browser",
+    "imaging",
 ]
 
 PROJECT = Path("files/missed_moment")
@@ -40,6 +42,21 @@ def install(session: nox.Session, *names: str) -> None:
     """Install locked requirements, and nothing that they do not lock."""
     for name in names:
         session.install("--require-hashes", "--no-deps", "--requirement", str(REQUIREMENTS / f"{name}.txt"))
+
+
+def in_workbench(session: nox.Session, *python: str) -> None:
+    """Run Python where images are made."""
+    if reason := WORKBENCH.missing():
+        session.skip(reason)
+    ran = WORKBENCH.run(
+        [debian_root.VENV_PYTHON, *python],
+        binds={Path.cwd(): "/missed-moment"},
+        env={"PYTHONPATH": "image:image/tests", "PYTHONDONTWRITEBYTECODE": "1"},
+        cwd="/missed-moment",
+        check=False,
+    )
+    if ran.returncode:
+        session.error(f"failed in {WORKBENCH.path}")
 
 
 @nox.session
@@ -115,6 +132,12 @@ def picamera2(session: nox.Session) -> None:
         session.skip(reason)
     if picamera2_rung.main(["--quiet", *session.posargs]):
         session.error("failed: see above")
+
+
+@nox.session(venv_backend="none")
+def imaging(session: nox.Session) -> None:
+    """How images are made, with small ones: what is in which partition, the same bytes, what is left out."""
+    in_workbench(session, "-m", "pytest", "-p", "no:cacheprovider", "--quiet", "image/tests", *session.posargs)
 
 
 @nox.session

@@ -1,77 +1,24 @@
-"""Making the image, within the workbench: each step shows that it goes on, and leaves a log."""
+"""Making the image, within the workbench."""
 
 import argparse
 import hashlib
 import os
 import subprocess
-import sys
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from rich.console import Console
 
 from imaging import REPOSITORY, base, pi_gen, release
 from imaging.stage import version
 from imaging.stages import run_stage
+from imaging.steps import Steps
 from imaging.workbench import run_arm64
 
 _IMAGE = REPOSITORY / "image"
 _WORK = REPOSITORY / ".cache" / "image"
 _DEPLOY = REPOSITORY / "dist"
 _STAND_IN = "debian-stand-in"
-_TAIL_LINES = 25
 
 
-class _Steps:
-    """Says which step goes on, and keeps all that it says in a log of its own."""
-
-    def __init__(self, logs: Path) -> None:
-        logs.mkdir(parents=True, exist_ok=True)
-        self._logs = logs
-        self._console = Console(file=os.fdopen(os.dup(sys.stdout.fileno()), "w"))
-
-    def say(self, what: str) -> None:
-        self._console.print(what, highlight=False)
-
-    @contextmanager
-    def step(self, name: str, what: str) -> Iterator[None]:
-        """Run a block that is described by `what`. Exits where it fails."""
-        log = self._logs / f"{name}.log"
-        began = time.monotonic()
-        with self._console.status(f"{what} ..."), log.open("w") as file:
-            if not self._console.is_terminal:
-                self.say(f"{what} ...")
-            with _all_said_goes_to(file.fileno()):
-                try:
-                    yield
-                except (subprocess.CalledProcessError, OSError, pi_gen.NotFetched, release.Unexplained) as error:
-                    failure: Exception | None = error
-                else:
-                    failure = None
-        if failure:
-            tail = log.read_text(errors="replace").splitlines()[-_TAIL_LINES:]
-            self.say("\n".join([*tail, f"failed: {what}: {failure}", f"all of it: {log.relative_to(REPOSITORY)}"]))
-            sys.exit(1)
-        self.say(f"{what}: {time.monotonic() - began:.0f} s")
-
-
-@contextmanager
-def _all_said_goes_to(target: int) -> Iterator[None]:
-    """Have standard output and errors, of this process and of those that it starts, go to a file for a while."""
-    kept = [os.dup(stream) for stream in (1, 2)]
-    try:
-        for stream in (1, 2):
-            os.dup2(target, stream)
-        yield
-    finally:
-        for stream, copy in zip((1, 2), kept, strict=True):
-            os.dup2(copy, stream)
-            os.close(copy)
-
-
-def make_stand_in(steps: _Steps, name: str, through_pi_gen: bool, fresh: bool) -> None:
+def make_stand_in(steps: Steps, name: str, through_pi_gen: bool, fresh: bool) -> None:
     """Make the image of Debian's packages."""
     recipe = hashlib.sha256(b"".join((_IMAGE / part).read_bytes() for part in ("packages.yml", "imaging/base.py")))
     tar = _WORK / f"debian-{recipe.hexdigest()[:12]}.tar"
@@ -98,13 +45,13 @@ def _export(rootfs: Path, name: str) -> None:
     run_stage(_IMAGE / "export", _WORK, EXPORT_ROOTFS_DIR=rootfs, DEPLOY_DIR=_DEPLOY, IMG_FILENAME=name, IMG_SUFFIX="")
 
 
-def make_real(steps: _Steps, name: str) -> None:
+def make_real(steps: Steps, name: str) -> None:
     """Make the image of Raspberry Pi OS's packages."""
     place = _WORK / "pi-gen"
     _run_pi_gen(steps, [place / "stage0", place / "stage1", _IMAGE / "stage"], name)
 
 
-def _run_pi_gen(steps: _Steps, stages: list[Path], name: str) -> None:
+def _run_pi_gen(steps: Steps, stages: list[Path], name: str) -> None:
     with steps.step("fetch", f"pi-gen {pi_gen.TAG} is fetched"):
         place = pi_gen.fetch(_WORK / "pi-gen")
     with steps.step("pi-gen", "pi-gen runs its stages, and ours"):
@@ -131,7 +78,7 @@ def main() -> None:
     stand_in = said.base == "debian"
     name = f"missed-moment-{version()}-arm64{f'-{_STAND_IN}' if stand_in else ''}"
     image = _DEPLOY / f"{name}.img"
-    steps = _Steps(_WORK / "logs")
+    steps = Steps((_WORK / "logs").relative_to(REPOSITORY))
     if stand_in:
         make_stand_in(steps, name, said.pi_gen, said.fresh)
     else:

@@ -3,12 +3,11 @@
 import itertools
 import re
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
-from debian.deb822 import Deb822, Packages
+from debian.deb822 import Packages
 
 from imaging import REPOSITORY
 
@@ -46,14 +45,14 @@ def on(tree: Path) -> list[Package]:
             for found in Packages.iter_paragraphs(status, use_apt_pkg=False)
             if found["Status"].endswith(" installed")
         }
-    asked, needed, automatic = reasons(), _needed_by(installed), set(_automatic(tree))
+    asked, needed = reasons(), _needed_by(installed)
 
     def why(name: str) -> str:
         if name in asked:
             return asked[name]
         if installed[name].get("Essential") == "yes" or installed[name].get("Priority") == "required":
             return _MINIMAL
-        return f"for {', '.join(sorted(needed[name]))}" if name in automatic and needed[name] else ""
+        return f"for {', '.join(sorted(needed[name]))}" if needed[name] else ""
 
     return [
         Package(name, found["Version"], int(found.get("Installed-Size", 0)), why(name))
@@ -75,11 +74,3 @@ def _needed_by(installed: dict[str, Packages]) -> dict[str, set[str]]:
             for provider in providers[alternative["name"]] - {name}:
                 needed[provider].add(name)
     return needed
-
-
-def _automatic(tree: Path) -> Iterator[str]:
-    """Yield what apt has installed for others' sake."""
-    with (tree / "var/lib/apt/extended_states").open() as states:
-        for found in Deb822.iter_paragraphs(states, use_apt_pkg=False):
-            if found["Auto-Installed"] == "1":
-                yield found["Package"]

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imaging import REPOSITORY
+from imaging.steps import NotMade
 
 SOURCE = "https://github.com/RPi-Distro/pi-gen"
 """Where it is fetched from, unless the environment's PI_GEN names a copy of that repository."""
@@ -14,7 +15,7 @@ COMMIT = "ca8aeed0ae300c2a89f55ce9617d5f96a27e99e5"
 _CONFIG = REPOSITORY / "image" / "config"
 
 
-class NotFetched(Exception):  # noqa: N818 - it is what is said of pi-gen
+class NotFetched(NotMade):
     """It could not be had, or is not what is pinned; the message says which, and what to do."""
 
 

@@ -31,6 +31,7 @@ from imaging import REPOSITORY, packages, pi_gen
 from imaging.assemble import NAMESPACE
 from imaging.base import SUITE
 from imaging.blocks import hole_where_free
+from imaging.steps import NotMade
 
 _PRODUCT = "missed-moment"
 _ICON = REPOSITORY / "image" / "icon.svg"
@@ -41,7 +42,7 @@ _BOARDS = ["pi5-64bit", "pi4-64bit", "pi3-64bit"]
 _XZ = ("xz", "--compress", "-9", "--threads=0", "--block-size=100663296", "--stdout")
 
 
-class Unexplained(Exception):  # noqa: N818 - it is what is said of packages
+class Unexplained(NotMade):
     """There are packages for which nobody has given a reason; the message names them."""
 
 

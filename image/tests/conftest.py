@@ -1,0 +1,33 @@
+"""What the tests of the image share: a small tree that is as a device's."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+FSTAB = """\
+PARTUUID=6d6d0001-01 /boot/firmware vfat defaults 0 2
+PARTUUID=6d6d0001-02 / ext4 defaults 0 1
+"""
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A root file system of a few files, some of which are somebody's or may do more than others."""
+    tree = tmp_path / "tree"
+    files = {
+        "etc/fstab": FSTAB,
+        "etc/hostname": "missed-moment\n",
+        "usr/bin/tool": "#!/bin/sh\n",
+        "boot/firmware/config.txt": "camera_auto_detect=1\n",
+        "boot/firmware/overlays/disable-bt.dtbo": "\0" * 5000,
+        "data/clips/.keep": "",
+    }
+    for name, content in files.items():
+        file = tree / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content)
+    (tree / "usr/bin/tool").chmod(0o4755)
+    os.chown(tree / "data/clips", 998, 998)
+    (tree / "bin").symlink_to("usr/bin")
+    return tree

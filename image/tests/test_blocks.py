@@ -1,0 +1,64 @@
+"""A block map names all that matters: a card flashed by it is as sound as one that was written to from end to end."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from test_assemble import BOOT, DATA, SYSTEM, card, in_ext4, offset, said
+
+from imaging.assemble import MB, assemble
+from imaging.blocks import hole_where_free
+
+
+def flash_by_map(image: Path, place: Path) -> Path:
+    """Return a used card onto which `image` was written, as far as a map of its holes says."""
+    block_map, flashed = place / "map", place / "flashed"
+    said("bmaptool", "create", "--output", block_map, image)
+    with flashed.open("wb") as file:
+        for _ in range(0, image.stat().st_size, MB):
+            file.write(b"\xa5" * MB)
+    said("bmaptool", "copy", "--bmap", block_map, image, flashed)
+    return flashed
+
+
+def is_sound(flashed: Path, place: Path) -> bool:
+    part = place / "part"
+    said("dd", f"if={flashed}", f"of={part}", "bs=1M", f"skip={offset(flashed, BOOT) // MB}", "count=64", "status=none")
+    checks: list[tuple[str, ...]] = [("fsck.vfat", "-n", str(part))]
+    checks += [("e2fsck", "-f", "-n", f"{flashed}?offset={offset(flashed, number)}") for number in (SYSTEM, DATA)]
+    return not any(subprocess.run(check, check=False, capture_output=True).returncode for check in checks)
+
+
+def test_the_map_is_enough(tree: Path, tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    assemble(tree, image, card(tree))
+    content = image.read_bytes()
+    hole_where_free(image)
+    assert image.read_bytes() == content
+    assert image.stat().st_blocks * 512 < 0.75 * image.stat().st_size, "nothing was left out"
+    flashed = flash_by_map(image, tmp_path)
+    assert is_sound(flashed, tmp_path)
+    assert in_ext4(flashed, SYSTEM, "cat /etc/hostname") == "missed-moment\n"
+
+
+def test_holes_of_zeros_are_no_map(tree: Path, tmp_path: Path) -> None:
+    """What is a hole because it is zero matters: without that it would be what was on the card before."""
+    image = tmp_path / "image"
+    assemble(tree, image, card(tree))
+    said("fallocate", "--dig-holes", image)
+    assert not is_sound(flash_by_map(image, tmp_path), tmp_path)
+
+
+@pytest.mark.parametrize("number", [SYSTEM, DATA])
+def test_data_is_no_hole(tree: Path, tmp_path: Path, number: int) -> None:
+    """All that a file system uses is in the file, zero or not: its inode tables, for example."""
+    image = tmp_path / "image"
+    assemble(tree, image, card(tree))
+    hole_where_free(image)
+    about = said("dumpe2fs", f"{image}?offset={offset(image, number)}")
+    table = next(line for line in about.splitlines() if "Inode table at" in line)
+    block = int(table.split()[3].split("-")[0])
+    with image.open("rb") as file:
+        start = offset(image, number) + block * 4096
+        assert os.lseek(file.fileno(), start, os.SEEK_DATA) == start
