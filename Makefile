@@ -20,12 +20,16 @@ rest: .venv/tools
 	@nice -n 5 $(NOX)
 
 prove: .venv/tools ## the long proofs: kills, settings, a week of sound, hostile sticks, power cuts, the rest of the matrix
-	@MISSED_MOMENT_CUTS=100 $(NOX) --session prove players proofs "unit(pyav='14.2')" "trixie(libraries='newest')"
+	@MISSED_MOMENT_CUTS=100 $(NOX) --session prove players proofs same_bytes flashed "unit(pyav='14.2')" "trixie(libraries='newest')"
 
 # What image is made of: raspios, or debian for the stand-in.
 BASE ?= raspios
+BUILD = PYTHONPATH=image $(PYTHON) -m imaging.build --base=$(BASE) $(if $(FRESH),--fresh)
 image: ## make dist/missed-moment-*.img, to be flashed; with BASE=debian a stand-in of Debian's packages
-	@PYTHONPATH=image $(PYTHON) -m imaging.build --base=$(BASE)
+	@$(BUILD)
+
+release: ## the image, and all that goes with it; URL=where it will be found, KEY=minisign's, to sign it
+	@$(BUILD) --release $(if $(URL),--url=$(URL)) $(if $(KEY),--key=$(KEY))
 
 machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh
 	@$(NOX) --session playground
@@ -42,4 +46,4 @@ lock: .venv/tools ## lock all requirements anew, with hashes
 .venv/%: $(PROJECT)/requirements/%.txt tools/venv.py
 	@$(PYTHON) tools/venv.py $@ $<
 
-.PHONY: help demo test stories rest prove image machine bench format lock
+.PHONY: help demo test stories rest prove image release machine bench format lock

@@ -13,7 +13,7 @@ sys.path[:0] = [str(Path(__file__).parent / place) for place in ("image", "molec
 
 from imaging import debian_root, host
 from imaging.workbench import WORKBENCH
-from machines import nspawn, picamera2_rung, players, python_roots, virtual_device
+from machines import flashed_card, nspawn, picamera2_rung, players, python_roots, virtual_device
 
 nox.needs_version = ">=2025.5.1"
 nox.options.reuse_venv = "yes"
@@ -160,6 +160,39 @@ def machine(session: nox.Session) -> None:
     session.chdir("molecule")
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900", "--durations=0", "--durations-min=5")
     session.run("python", *options, *(session.posargs or ("machines", "stories")), env=ALL_SOURCES)
+
+
+@nox.session
+def flashed(session: nox.Session) -> None:
+    """Stories of a card with the stand-in image: what MISSED_MOMENT_IMAGE names, or one that is made for it."""
+    if reason := flashed_card.missing():
+        session.skip(reason)
+    install(session, "test")
+    if "MISSED_MOMENT_IMAGE" not in session.env:
+        session.env["MISSED_MOMENT_IMAGE"] = str(make_stand_in(session)[0])
+    session.chdir("molecule")
+    options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "-rA", "--durations=0")
+    session.run("python", *options, "flashed", *session.posargs, env=ALL_SOURCES)
+
+
+@nox.session
+def same_bytes(session: nox.Session) -> None:
+    """The same sources make the same release: anew from what was fetched, from nothing, and by unmodified pi-gen."""
+    if reason := WORKBENCH.missing():
+        session.skip(reason)
+    first = make_stand_in(session)[1].read_text()
+    for manner in ("--fresh", "--pi-gen"):
+        again = make_stand_in(session, manner)[1].read_text()
+        if again != first:
+            session.error(f"with {manner} it is\n{again}and was\n{first}")
+
+
+def make_stand_in(session: nox.Session, *options: str) -> tuple[Path, Path]:
+    """Make the stand-in; return where its image is, and where the sums of its release."""
+    build = ("python3", "-m", "imaging.build", "--base=debian", "--release", *options)
+    session.run(*build, env=IMAGING, external=True)
+    (sums,) = Path("dist").absolute().glob("*-debian-stand-in/SHA256SUMS")
+    return sums.parent.with_suffix(sums.parent.suffix + ".img"), sums
 
 
 @nox.session
