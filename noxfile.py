@@ -3,6 +3,7 @@
 A session that this machine cannot run is skipped with its reason; nox lists all of them at the end.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -168,11 +169,10 @@ def flashed(session: nox.Session) -> None:
     if reason := flashed_card.missing():
         session.skip(reason)
     install(session, "test")
-    if "MISSED_MOMENT_IMAGE" not in session.env:
-        session.env["MISSED_MOMENT_IMAGE"] = str(make_stand_in(session)[0])
+    image = os.environ.get("MISSED_MOMENT_IMAGE") or str(make_stand_in(session)[0])
     session.chdir("molecule")
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "-rA", "--durations=0")
-    session.run("python", *options, "flashed", *session.posargs, env=ALL_SOURCES)
+    session.run("python", *options, "flashed", *session.posargs, env={**ALL_SOURCES, "MISSED_MOMENT_IMAGE": image})
 
 
 @nox.session
@@ -192,7 +192,7 @@ def make_stand_in(session: nox.Session, *options: str) -> tuple[Path, Path]:
     build = ("python3", "-m", "imaging.build", "--base=debian", "--release", *options)
     session.run(*build, env=IMAGING, external=True)
     (sums,) = Path("dist").absolute().glob("*-debian-stand-in/SHA256SUMS")
-    return sums.parent.with_suffix(sums.parent.suffix + ".img"), sums
+    return Path(f"{sums.parent}.img"), sums
 
 
 @nox.session
