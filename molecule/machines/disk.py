@@ -53,9 +53,10 @@ class Disk:
         return self.place / "disk.qcow2"
 
     @property
-    def cmdline(self) -> str:
-        """What the kernel is told: what a board's firmware would read from the boot partition."""
-        return (self.place / "cmdline.txt").read_text().strip()
+    def starts_with(self) -> tuple[str | Path, ...]:
+        """Which kernel is started, and told what a board's firmware would read from the boot partition."""
+        cmdline = (self.place / "cmdline.txt").read_text().strip()
+        return ("-kernel", self.kernel, "-initrd", self.initrd, "-append", cmdline)
 
     @property
     def kernel(self) -> Path:

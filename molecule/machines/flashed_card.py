@@ -15,10 +15,12 @@ from typing import Self
 
 from imaging import host
 from machines.lines import Refused
-from machines.qemu import ARM64, CUT_OFF, MAC, Qemu, free_port, packets, ssh_network
+from machines.qemu import ARM64, CUT_OFF, MAC, PI3, Board, Qemu, free_port, packets, ssh_network
 from machines.sticks import MB
 from machines.usb import UsbPorts
 
+SIZE_MB = 4096
+"""What a card has, a power of two as QEMU's card slot wants it."""
 _BOOT_LIMIT_S = 900.0
 _SHUTDOWN_LIMIT_S = 300.0
 _LOOK_AGAIN_S = 2.0
@@ -56,28 +58,33 @@ class NeverHappened(Exception):  # noqa: N818 - it is what is said of something 
 class Flashed:
     """The card's bytes, on the host: what QEMU starts from."""
 
-    board = ARM64
     format = "raw"
 
-    def __init__(self, image: Path, place: Path, size_mb: int) -> None:
-        """Flash `image` onto a card of `size_mb`, in the directory `place`."""
+    def __init__(self, image: Path, place: Path, size_mb: int, board: Board) -> None:
+        """Flash `image` onto a card of `size_mb` for `board`, in the directory `place`."""
         host.install("mcopy", "mtools")
+        self.board = board
         self.image = place / "card"
-        self.kernel, self.initrd = place / "kernel", place / "initrd"
         subprocess.run(["cp", "--sparse=always", image, self.image], check=True)
         with self.image.open("rb+") as card:
             card.truncate(size_mb * MB)
         # What a board's firmware would read.
-        cmdline = place / "cmdline"
-        for target, name in ((self.kernel, "vmlinuz-*"), (self.initrd, "initrd.img-*"), (cmdline, "cmdline.txt")):
-            subprocess.run(["mcopy", "-n", "-i", self._boot, f"::{name}", target], check=True)
-        self.cmdline = f"{cmdline.read_text().strip()} {_BESIDES}"
+        kernel, initrd, cmdline = (self._read(name) for name in ("vmlinuz-*", "initrd.img-*", "cmdline.txt"))
+        told = f"{cmdline.read_text().strip()} {_BESIDES}"
+        self.starts_with: tuple[str | Path, ...] = ("-kernel", kernel, "-initrd", initrd, "-append", told)
+        if board is PI3:
+            self.starts_with += ("-dtb", self._read("bcm2837-rpi-3-b.dtb"))
 
     def write(self, name: str, text: str) -> None:
         """Write a file onto the boot partition."""
         file = self.image.with_name("written")
         file.write_text(text)
         subprocess.run(["mcopy", "-o", "-i", self._boot, file, f"::{name}"], check=True)
+
+    def _read(self, name: str) -> Path:
+        target = self.image.with_name(name.strip("*"))
+        subprocess.run(["mcopy", "-n", "-i", self._boot, f"::{name}", target], check=True)
+        return target
 
     @property
     def _boot(self) -> str:
@@ -87,11 +94,11 @@ class Flashed:
 class FlashedCard:
     """In a machine that is switched on when entered, and gone without a trace when left."""
 
-    def __init__(self, image: Path, size_mb: int = 4000, let_in: bool = True) -> None:
+    def __init__(self, image: Path, board: Board = ARM64, let_in: bool = True) -> None:
         """Flash `image`, with settings that an emulated processor keeps up with; with the network on if it is to be."""
         self._place = tempfile.TemporaryDirectory(prefix="missed-moment-card-")
         self.place = Path(self._place.name)
-        self._flashed = Flashed(image, self.place, size_mb)
+        self._flashed = Flashed(image, self.place, SIZE_MB, board)
         self._port = free_port()
         key = self.place / "key"
         if let_in:
@@ -127,7 +134,7 @@ class FlashedCard:
     def switch_on(self) -> None:
         """Switch it on; where its owner is let in, return when commands can be run. Raises NeverHappened."""
         self._qemu.start()
-        self.usb = UsbPorts(self._qemu.qmp)
+        self.usb = UsbPorts(self._qemu.qmp, self._flashed.board.usb)
         if self._let_in:
             self.wait_until(self._answers, _BOOT_LIMIT_S, "ssh answers")
 

@@ -16,17 +16,20 @@ MAC = bytes.fromhex("525400123456")
 CARD = "card"
 """What QEMU calls the disk."""
 _COMMON = (
-    "-smp", "2",
+    "-accel", "tcg,thread=multi,tb-size=1024",
     "-m", "1024",
     "-nodefaults",
     "-display", "none",
+    "-chardev", "socket,id=qmp,fd={qmp}",
+    "-mon", "chardev=qmp,mode=control",
+    "-chardev", "socket,id=agent,fd={agent}",
+)  # fmt: skip
+_PCI = (
+    "-smp", "2",
     "-device", "virtio-rng-pci",
     "-device", "qemu-xhci,id=xhci",
     "-device", "virtio-serial-pci",
     "-device", f"virtserialport,chardev=agent,name={_AGENT},id=agent",
-    "-chardev", "socket,id=qmp,fd={qmp}",
-    "-mon", "chardev=qmp,mode=control",
-    "-chardev", "socket,id=agent,fd={agent}",
     "-device", f"virtio-net-pci,netdev=network,mac={MAC.hex(':')}",
     "-device", f"virtio-blk-pci,drive=top,id={CARD}",
 )  # fmt: skip
@@ -34,23 +37,30 @@ _COMMON = (
 
 @dataclass(frozen=True)
 class Board:
-    """A kind of machine: which QEMU it is, and what is on it."""
+    """A kind of machine: which QEMU it is, what is on it, and what QEMU calls its USB ports.
+
+    One that `has_card_slot` has its disk in there.
+    """
 
     command: str
     package: str
     options: tuple[str, ...]
+    usb: str = "xhci.0"
+    has_card_slot: bool = False
 
 
 PC = Board(
     "qemu-system-x86_64",
     "qemu-system-x86",
-    ("-accel", "tcg,thread=multi,tb-size=1024", "-machine", "q35", "-cpu", "Nehalem", *_COMMON),
+    ("-machine", "q35", "-cpu", "Nehalem", *_COMMON, *_PCI),
 )
 ARM64 = Board(
     "qemu-system-aarch64",
     "qemu-system-arm",
-    ("-accel", "tcg,thread=multi,tb-size=1024", "-machine", "virt", "-cpu", "cortex-a53", *_COMMON),
+    ("-machine", "virt", "-cpu", "cortex-a53", *_COMMON, *_PCI),
 )
+PI3 = Board(ARM64.command, ARM64.package, ("-machine", "raspi3b", *_COMMON), usb="usb-bus.0", has_card_slot=True)
+"""As QEMU has it: without a network, and without the firmware that reads the card first."""
 
 
 class Bootable(Protocol):
@@ -69,16 +79,8 @@ class Bootable(Protocol):
         """The disk's, as QEMU calls it."""
 
     @property
-    def kernel(self) -> Path:
-        """What is started."""
-
-    @property
-    def initrd(self) -> Path:
-        """The initial RAM disk."""
-
-    @property
-    def cmdline(self) -> str:
-        """What the kernel is told."""
+    def starts_with(self) -> tuple[str | Path, ...]:
+        """QEMU's options that say which kernel is started, and with what: here, no firmware reads the disk."""
 
 
 _PCAP_HEAD, _PCAP_RECORD = 24, 16
@@ -164,9 +166,8 @@ class Qemu:
                 *("setpriv", "--pdeathsig", "KILL", self.disk.board.command, *board),
                 *("-netdev", f"user,id=network,{self.network}"),
                 *("-object", f"filter-dump,id=wire,netdev=network,file={wire}"),
-                *("-kernel", self.disk.kernel, "-initrd", self.disk.initrd),
-                *("-append", self.disk.cmdline),
-                *(option for node in self._disk_nodes() for option in ("-blockdev", json.dumps(node))),
+                *self.disk.starts_with,
+                *self._disk(),
                 *("-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console"),
             ],
             pass_fds=theirs,
@@ -178,25 +179,19 @@ class Qemu:
         self.qmp.receive(lambda message: "QMP" in message, 30, "QEMU's greeting")
         self.qmp.ask("qmp_capabilities")
 
-    def _disk_nodes(self) -> list[dict[str, Any]]:
+    def _disk(self) -> tuple[str, ...]:
         """Describe the disk, from the file up. A host that dies takes it along: nothing waits for the host's disks."""
+        if self.disk.board.has_card_slot:
+            return ("-drive", f"if=sd,id={CARD},file={self._overlay},format=qcow2,cache=unsafe")
         file = {"driver": "file", "filename": str(self._overlay)}
         cache = {"cache": {"direct": False, "no-flush": True}}
-        overlay = {"driver": "qcow2", "file": {**file, **cache}, **cache}
-        if not self.log_writes:
-            return [{**overlay, "node-name": "top"}]
-        self.writes.touch()
-        log = {"driver": "file", "filename": str(self.writes), **cache}
-        # Above the overlay, flushes are still what the guest asked for.
-        return [
-            {
-                "driver": "blklogwrites",
-                "node-name": "top",
-                "file": overlay,
-                "log": log,
-                "log-super-update-interval": 1,
-            }
-        ]
+        top: dict[str, Any] = {"driver": "qcow2", "file": {**file, **cache}, **cache}
+        if self.log_writes:
+            self.writes.touch()
+            log = {"driver": "file", "filename": str(self.writes), **cache}
+            # Above the overlay, flushes are still what the guest asked for.
+            top = {"driver": "blklogwrites", "file": top, "log": log, "log-super-update-interval": 1}
+        return ("-blockdev", json.dumps({**top, "node-name": "top"}))
 
     def agent_is_there(self, timeout_s: float) -> None:
         """Return when the guest's agent has opened its port, which it does once each boot. Raises Refused."""

@@ -38,12 +38,13 @@ class Port:
 
 
 class UsbPorts:
-    """As many as are needed, on the machine whose monitor is `qmp`."""
+    """As many as are needed, on the machine whose monitor is `qmp`, which calls them `bus`."""
 
     _numbers = itertools.count(1)
 
-    def __init__(self, qmp: Line) -> None:
+    def __init__(self, qmp: Line, bus: str) -> None:
         self._qmp = qmp
+        self._bus = bus
         self.plugged: list[Port] = []
 
     def plug(
@@ -81,7 +82,7 @@ class UsbPorts:
             {
                 "driver": "usb-storage",
                 "id": port.name,
-                "bus": "xhci.0",
+                "bus": self._bus,
                 "drive": port.medium,
                 "removable": True,
                 "serial": port.name,
@@ -101,7 +102,7 @@ class UsbPorts:
 
     def _plug_other(self, driver: str, properties: dict[str, str]) -> Callable[[], None]:
         name = f"{driver}{next(self._numbers)}"
-        self._qmp.ask("device_add", {"driver": driver, "id": name, "bus": "xhci.0", **properties})
+        self._qmp.ask("device_add", {"driver": driver, "id": name, "bus": self._bus, **properties})
 
         def pull() -> None:
             self._qmp.ask("device_del", {"id": name})

@@ -107,7 +107,7 @@ class VirtualDevice:
     def switch_on(self) -> None:
         """Boot, and return when commands can be run. Raises NeverHappened."""
         self._qemu.start()
-        self.usb = UsbPorts(self._qemu.qmp)
+        self.usb = UsbPorts(self._qemu.qmp, PC.usb)
         self.guest = Guest(self._qemu.agent)
         self._await_agent()
 
