@@ -57,6 +57,20 @@ def test_samples_are_counted_from_the_start_of_the_card() -> None:
     assert [block.pts_ns for block in blocks] == [7 * NS + n * PERIOD_NS for n in range(3)]
 
 
+@pytest.mark.parametrize(
+    ("told_ns", "waiting", "ended_ns"),
+    [
+        (99 * NS, SAMPLE_RATE // 2, 98.5 * NS),  # half a second of sound waits behind these
+        (10**22, 0, 100 * NS),  # in a million years
+        (0, 0, 100 * NS),  # it does not say
+        (99 * NS, 2**40, 100 * NS),  # more waits than the card can hold
+        (99 * NS, -32, 100 * NS),
+    ],
+)
+def test_a_card_is_believed_what_can_be(told_ns: int, waiting: int, ended_ns: int) -> None:
+    assert alsa.captured_ns(PERIOD, told_ns, waiting, now_ns=100 * NS) == ended_ns - PERIOD_NS
+
+
 def test_after_an_overrun_they_are_counted_anew(caplog: pytest.LogCaptureFixture) -> None:
     blocks = listen(7 * NS, None, 9 * NS, 9 * NS + PERIOD_NS)
     assert [block.first_sample for block in blocks] == [0, 0, PERIOD]

@@ -24,6 +24,9 @@ _LOST_NS = NS // 5
 When the buffer has run over, ALSA throws away all of it. Not every version of pyalsaaudio says so (0.10 does not).
 """
 
+_STALE_NS = 10 * NS
+"""What a card says of a time longer ago than this, it does not say of what was just read."""
+
 
 class Card(Protocol):
     """A card that was opened for recording, one channel at `SAMPLE_RATE`."""
@@ -42,6 +45,17 @@ def cards(sound: Path = Path("/sys/class/sound")) -> list[str]:
     """List the cards that record, by the names that the kernel gives them, in its order."""
     numbers = {int(path.name.removeprefix("pcmC").split("D")[0]) for path in sound.glob("pcmC*D*c")}
     return [(sound / f"card{number}" / "id").read_text().strip() for number in sorted(numbers)]
+
+
+def captured_ns(samples: int, told_ns: int, waiting: int, now_ns: int) -> int:
+    """Return when the first of `samples` was captured: so many more were `waiting` at `told_ns`, says the card.
+
+    It is not believed where that cannot be. Just after its buffer has run over, ALSA tells what was in memory by chance
+    (seen: a time 1.4 million years ahead).
+    """
+    if not (0 <= now_ns - told_ns <= _STALE_NS and 0 <= waiting <= PERIOD * PERIODS):
+        told_ns, waiting = now_ns, 0
+    return told_ns - (waiting + samples) * NS // SAMPLE_RATE
 
 
 class AlsaCard:
@@ -83,8 +97,9 @@ class AlsaCard:
             seconds, nanoseconds, waiting = self._pcm.htimestamp()
         except self._error as error:
             raise MicrophoneError(f"the microphone {self._name} stopped ({error}): plug it in again") from error
-        told_ns = seconds * NS + nanoseconds or clock.monotonic_ns()
-        return data[: max(0, length) * SAMPLE_BYTES], told_ns - (waiting + max(0, length)) * NS // SAMPLE_RATE
+        samples = max(0, length)
+        told_ns = seconds * NS + nanoseconds
+        return data[: samples * SAMPLE_BYTES], captured_ns(samples, told_ns, waiting, clock.monotonic_ns())
 
     def close(self) -> None:
         """Close it."""
