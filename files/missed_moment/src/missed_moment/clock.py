@@ -8,8 +8,9 @@ import sys
 import time
 import uuid
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 NS = 1_000_000_000
 """Nanoseconds in a second."""
@@ -72,6 +73,16 @@ def take_forward(at: datetime) -> bool:
         return False
     _forward.ahead_ns = ahead_ns
     return True
+
+
+def zone(name: str) -> tzinfo | None:
+    """Return the time zone of a name, as in Europe/Berlin; None where this system knows none of that name."""
+    if name == "UTC":  # known without any data
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
 
 
 def boot_id() -> str:

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 
+from missed_moment import clock
 from missed_moment.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -24,6 +26,12 @@ GPIO_LINES = 28
 """GPIO0 to GPIO27 are what the 40-pin header carries."""
 
 Pin = Annotated[int, Field(ge=0, lt=GPIO_LINES)]
+
+
+def _known_zone(name: str) -> str:
+    if clock.zone(name) is None:
+        raise PydanticCustomError("zone", "Input should be a time zone that this system knows")
+    return name
 
 
 class _Table(BaseModel):
@@ -110,7 +118,7 @@ class DeviceSettings(_Table):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,31}$")] = Field(
         "missed-moment", description="letters, digits and hyphens; part of what is shown on the stick"
     )
-    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$")] = Field(
+    timezone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_+/-]{1,64}$"), AfterValidator(_known_zone)] = Field(
         "UTC", description="time zone, as in Europe/Berlin"
     )
 

@@ -65,6 +65,6 @@ def test_any_notes(data: bytes) -> None:
     notes = gallery.parse(data)
     assert all(name.endswith(".mp4") and "/" not in name and "\\" not in name for name in notes)
     assert gallery.parse(gallery.render_notes(notes)) == notes
-    page = gallery.render_page(notes.values(), lambda _: True, "kitchen", "UTC").decode()
+    page = gallery.render_page(notes.values(), lambda _: True, "kitchen", UTC).decode()
     assert page.count("<li>") == len(notes)
     assert page.count("<script") == 1

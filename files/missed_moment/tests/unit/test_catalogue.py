@@ -3,6 +3,7 @@
 import json
 import threading
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -96,6 +97,7 @@ def test_a_clip_is_dated_only_where_the_clock_was_certain(store: Path) -> None:
     info |= {"start": "2026-05-01T12:34:56Z", "clock_certain": True}
     (moment.path / names.INFO).write_text(json.dumps(info))
     assert moment.file_name() == "2026-05-01_12-34-56_moment-000001.mp4"
+    assert moment.file_name(ZoneInfo("Asia/Tokyo")) == "2026-05-01_21-34-56_moment-000001.mp4"
     info["clock_certain"] = False
     (moment.path / names.INFO).write_text(json.dumps(info))
     assert moment.file_name() == "moment-000001.mp4"

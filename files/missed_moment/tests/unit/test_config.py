@@ -42,6 +42,8 @@ def test_what_is_written_is_used(tmp_path: Path) -> None:
         ("[stick]\nfilesystems = []", ["[stick] filesystems", '["vfat", "exfat"] is used']),
         ('[stick]\nfilesystems = ["hfs", "zfs"]', ["[stick] filesystems", "'vfat'"]),
         ('[device]\nname = "../../etc"', ["[device] name", "letters, digits and hyphens"]),
+        ('[device]\ntimezone = "Europe/Berln"', ["[device] timezone", "a time zone that this system knows"]),
+        ('[device]\ntimezone = "Europe"', ["a time zone that this system knows", '"UTC" is used']),
         ("[button]\npin = 27", ["a pin of its own"]),
         ('"a\\nb" = 1', ['["a\\nb"] is not a setting']),
     ],

@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -95,13 +95,13 @@ class Moment:
         except (OSError, ValidationError) as error:
             raise ClipError(f"{self.path / names.INFO} cannot be used ({error}); its clip is not affected") from error
 
-    def file_name(self) -> str:
-        """What its clip is called outside the store, where people see it."""
+    def file_name(self, zone: tzinfo = UTC) -> str:
+        """What its clip is called outside the store, where people see it: they live in a time zone."""
         try:
             info = self.info()
         except ClipError:
             return names.file_name(self.sequence, None)
-        return names.file_name(self.sequence, info.start if info.clock_certain else None)
+        return names.file_name(self.sequence, info.start.astimezone(zone) if info.clock_certain else None)
 
 
 class Catalogue:

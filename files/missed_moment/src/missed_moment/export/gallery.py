@@ -7,9 +7,8 @@ as ours are passed over, names are single components, and the template escapes a
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, tzinfo
 from urllib.parse import quote
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from jinja2 import Environment, PackageLoader
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -95,17 +94,17 @@ def render_notes(notes: Mapping[str, Note]) -> bytes:
     return b"".join(note.model_dump_json().encode() + b"\n" for _, note in sorted(notes.items()))
 
 
-def render_page(notes: Iterable[Note], exists: Callable[[str], bool], device: str, timezone: str) -> bytes:
+def render_page(notes: Iterable[Note], exists: Callable[[str], bool], device: str, zone: tzinfo) -> bytes:
     """Return the page, newest moment first; `exists` tells whether the stick has a file of that name."""
     there = [note for note in notes if exists(note.clip)]
     there.sort(
         key=lambda note: (note.certain, note.start.timestamp() if note.start else 0, note.sequence), reverse=True
     )
-    page = _template.render(device=device, entries=[_entry(note, exists, device, _zone(timezone)) for note in there])
+    page = _template.render(device=device, entries=[_entry(note, exists, device, zone) for note in there])
     return page.encode()
 
 
-def _entry(note: Note, exists: Callable[[str], bool], device: str, zone: ZoneInfo) -> _Entry:
+def _entry(note: Note, exists: Callable[[str], bool], device: str, zone: tzinfo) -> _Entry:
     thumbnail = thumbnail_name(note.clip)
     title = f"Moment {note.sequence}"
     if note.start is not None and note.certain:
@@ -130,13 +129,6 @@ def _length(seconds: float | None) -> str:
         return "length unknown"
     minutes, rest = divmod(round(seconds), 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _zone(name: str) -> ZoneInfo:
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # not a zone, or no such data on this system
-        return ZoneInfo("UTC")
 
 
 _template = Environment(

@@ -117,7 +117,7 @@ class HandOver:
         """Make sure that a verified copy of one moment is on the stick; returns the copy's name."""
         source = os.open(moment.clip, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            name = moment.file_name()
+            name = moment.file_name(self._page.zone)
             if stick.size(name) == moment.size and stick.digest(name) == (digest := sha256(source)):
                 log.info("%s was on the stick already, but not noted", name)
             else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 
 from missed_moment.export import gallery
 from missed_moment.export.directory import Directory
@@ -15,13 +16,13 @@ class Page:
     """The device's name, its time zone, and what it says of its health."""
 
     device: str = "missed-moment"
-    timezone: str = "UTC"
+    zone: tzinfo = UTC
     health: str = ""
 
     def write(self, stick: Directory, notes: Mapping[str, Note], trouble: str) -> None:
         """Write notes, page and health anew; `trouble` is with this stick. Raises OSError as the stick does."""
         there = {clip: note for clip, note in notes.items() if stick.exists(clip)}
         stick.replace(gallery.NOTES, gallery.render_notes(there))
-        stick.replace(gallery.INDEX, gallery.render_page(there.values(), stick.exists, self.device, self.timezone))
+        stick.replace(gallery.INDEX, gallery.render_page(there.values(), stick.exists, self.device, self.zone))
         health = self.health + (f"\nthis stick: {trouble}\n" if trouble else "")
         stick.replace(HEALTH, health.encode())

@@ -7,6 +7,7 @@ import logging
 import signal
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import Protocol
 
@@ -71,7 +72,8 @@ def page(device: DeviceSettings, socket: Path) -> Page:
     except (ControlError, ValidationError) as error:
         log.info("health.txt says nothing of the recorder (%s)", error)
         status = None
-    return Page(device.name, device.timezone, health_text(device.name, status, clock.wall_time()))
+    zone = clock.zone(device.timezone) or UTC
+    return Page(device.name, zone, health_text(device.name, status, clock.wall_time()))
 
 
 def tell_time(place: Path, socket: Path) -> None:
