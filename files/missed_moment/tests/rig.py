@@ -182,6 +182,20 @@ def recording(
         assert recorder.stop(60)
 
 
+def turn_of(thumbnail: Path, clip: Path) -> int:
+    """By how many degrees clockwise a thumbnail is turned against the picture that was encoded."""
+    with av.open(str(thumbnail)) as container:
+        seen = next(container.decode(video=0)).reformat(format="gray").to_ndarray().astype(int)
+    likeness: list[tuple[float, int]] = []
+    with av.open(str(clip)) as container:
+        for frame in container.decode(video=0):
+            for degrees in (0, 90, 180, 270):
+                height, width = seen.shape if degrees % 180 == 0 else seen.shape[::-1]
+                turned = np.rot90(frame.reformat(width, height, "gray").to_ndarray(), -degrees // 90)
+                likeness.append((float(np.abs(turned - seen).mean()), degrees))
+    return min(likeness)[1]
+
+
 def wait_for(condition: Callable[[], bool], timeout_s: float = 20, look_s: float = 0.01) -> None:
     """Wait for something that nobody announces."""
     waited = threading.Event()

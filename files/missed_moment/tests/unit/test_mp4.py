@@ -10,11 +10,12 @@ from missed_moment.clips.growing import GrowingClip
 from missed_moment.clips.inspect import inspect_clip
 from missed_moment.clips.mp4 import ClipFile, Sample, video_track
 from missed_moment.clips.mp4_reader import reopen
+from missed_moment.clips.thumbnail import from_clip
 from missed_moment.clock import NS
 from missed_moment.durable import LocalDisk, SequentialFile
 from missed_moment.errors import ClipError
 from missed_moment.packets import VideoPacket
-from rig import SMALL, HookedDisk, assert_whole, film, numbers_in
+from rig import SMALL, HookedDisk, assert_whole, film, numbers_in, turn_of
 
 DISK = LocalDisk()
 
@@ -102,6 +103,8 @@ def test_rotation_is_told_to_the_player(tmp_path: Path, rotation: int) -> None:
     with av.open(str(tmp_path / "clip.mp4")) as container:
         frame = next(container.decode(video=0))
     assert -frame.rotation % 360 == rotation
+    (tmp_path / "thumbnail.jpg").write_bytes(from_clip(tmp_path / "clip.mp4"))
+    assert turn_of(tmp_path / "thumbnail.jpg", tmp_path / "clip.mp4") == rotation
 
 
 def test_cut_anywhere_the_whole_fragments_play_and_are_finished_in_place(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 from av.error import FFmpegError
 
 from missed_moment.errors import ClipError
@@ -12,34 +13,41 @@ WIDTH = 320
 """Pixels; the height follows the picture."""
 
 
-def from_keyframe(access_unit: bytes) -> bytes:
-    """Decode an Annex B keyframe and return it as a JPEG, `WIDTH` pixels wide.
+def from_keyframe(access_unit: bytes, rotation: int = 0) -> bytes:
+    """Decode an Annex B keyframe and return it as a JPEG, turned clockwise by `rotation` and then `WIDTH` pixels wide.
 
     Raises ClipError where it cannot be decoded.
     """
     try:
         decoder = av.CodecContext.create("h264", "r")
         frames = [*decoder.decode(av.Packet(access_unit)), *decoder.decode(None)]
-        return _jpeg(frames[0])
+        return _jpeg(frames[0], rotation)
     except (FFmpegError, IndexError) as error:
         raise ClipError(f"the keyframe cannot be decoded for a thumbnail ({error})") from error
 
 
 def from_clip(clip: Path) -> bytes:
-    """Return the first picture of a clip as `from_keyframe` does."""
+    """Return the first picture of a clip as `from_keyframe` does, turned as players turn it."""
     try:
         with av.open(str(clip)) as container:
-            return _jpeg(next(container.decode(video=0)))
+            frame = next(container.decode(video=0))
+            return _jpeg(frame, -frame.rotation % 360)  # libav counts the other way round
     except (FFmpegError, StopIteration) as error:
         raise ClipError(f"no picture of {clip} can be decoded for a thumbnail ({error})") from error
 
 
-def _jpeg(frame: av.VideoFrame) -> bytes:
+def _jpeg(frame: av.VideoFrame, rotation: int) -> bytes:
+    on_its_side = rotation % 180 != 0
+    width, height = (frame.height, frame.width) if on_its_side else (frame.width, frame.height)
     encoder = av.CodecContext.create("mjpeg", "w")
     encoder.width = WIDTH
-    encoder.height = max(2, round(frame.height * WIDTH / frame.width / 2) * 2)
+    encoder.height = max(2, round(height * WIDTH / width / 2) * 2)
     encoder.pix_fmt = "yuvj420p"
     encoder.time_base = Fraction(1, 1)
-    small = frame.reformat(encoder.width, encoder.height, "yuvj420p")
+    size = (encoder.height, encoder.width) if on_its_side else (encoder.width, encoder.height)
+    turned = np.rot90(frame.reformat(*size, "rgb24").to_ndarray(), -rotation // 90)
+    small = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned, dtype=np.uint8), format="rgb24").reformat(
+        format="yuvj420p"
+    )
     small.pts = 0
     return b"".join(bytes(packet) for packet in [*encoder.encode(small), *encoder.encode(None)])

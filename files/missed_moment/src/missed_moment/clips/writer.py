@@ -189,7 +189,8 @@ class MomentWriter:
 
     def _add_thumbnail(self, incoming: Path, keyframe: bytes) -> None:
         try:
-            replace_file(self._catalogue.disk, incoming / names.THUMBNAIL, thumbnail.from_keyframe(keyframe))
+            picture = thumbnail.from_keyframe(keyframe, self.label.rotation)
+            replace_file(self._catalogue.disk, incoming / names.THUMBNAIL, picture)
         except ClipError as error:
             log.warning("%s has no thumbnail: %s", incoming.name, error)
 
