@@ -20,7 +20,7 @@ from missed_moment.clips.inspect import Inspection, inspect_clip
 from missed_moment.clips.room import Room
 from missed_moment.clips.writer import Label, MomentWriter, Order
 from missed_moment.clock import NS
-from missed_moment.config import Loaded, MomentSettings, Settings, SoundSettings, StickSettings, VideoSettings
+from missed_moment.config import Loaded, MomentSettings, VideoSettings, parse
 from missed_moment.durable import Disk, LocalDisk
 from missed_moment.packets import PcmBlock, VideoFormat, VideoPacket
 from missed_moment.ring import Ring
@@ -158,19 +158,20 @@ def recording(
     camera: Any = None,
     show: Callable[[Any], None] = lambda _: None,
     microphone: Any = None,
-    sound: SoundSettings | None = None,
-    stick: StickSettings | None = None,
+    written: str = "",
     wiring: Mapping[str, Any] | None = None,
     **moment: float,
 ) -> Iterator[Recorder]:
     """A recorder in a hurry: real time and a real encoder, but seconds where the device has minutes.
 
-    `wiring` are arguments of `Recorder` that few tests care for.
+    `written` is what the owner's file says, besides what one press keeps. `wiring` are arguments of `Recorder` that
+    few tests care for.
     """
+    loaded = parse(written)
+    assert not loaded.problems
     hurried = MomentSettings.model_construct(**{"before_s": 2, "after_s": 1, "limit_s": 6, **moment})
-    settings = Settings(video=SMALL_SETTINGS).model_copy(
-        update={"moment": hurried, "sound": sound or SoundSettings(), "stick": stick or StickSettings()}
-    )
+    small = SMALL_SETTINGS.model_copy(update=loaded.settings.video.model_dump(exclude_unset=True))
+    settings = loaded.settings.model_copy(update={"moment": hurried, "video": small})
     camera = camera or SyntheticCamera(settings.video)
     recorder = Recorder(
         Loaded(settings), camera, microphone, store, disk or LocalDisk(), Board(), show, **(wiring or {})

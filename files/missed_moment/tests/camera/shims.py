@@ -16,6 +16,7 @@ from typing import Any
 from unittest.mock import MagicMock
 
 import libcamera
+import numpy as np
 
 from missed_moment.capture.painting import burn_number
 
@@ -136,6 +137,9 @@ class Sensor:
         """SensorTimestamp of each picture that reached picamera2, ever: picture n carries the number n."""
         self.frozen = threading.Event()
         """While it is set, no picture comes, and nothing says why: "Camera frontend has timed out"."""
+        self.dark = threading.Event()
+        """While it is set, pictures are noise, and take as many bits as they get."""
+        self._noise = np.random.default_rng(1)
         self._buffers: SimpleQueue[Any] = SimpleQueue()
         self._stopped = threading.Event()
         self._thread = threading.Thread()
@@ -184,7 +188,10 @@ class Sensor:
     def _paint(self, request: CompletedRequest) -> None:
         width, height = request.config["main"]["size"]
         with MappedArray(request, "main") as picture:
-            burn_number(picture.array[:height, :width], len(self.times_ns))
+            luma = picture.array[:height, :width]
+            if self.dark.is_set():
+                luma[:] = self._noise.integers(0, 255, luma.shape)
+            burn_number(luma, len(self.times_ns))
         self.times_ns.append(request.get_metadata()["SensorTimestamp"])
 
 

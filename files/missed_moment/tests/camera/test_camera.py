@@ -81,6 +81,19 @@ def test_the_sensor_runs_at_the_frame_rate_of_the_settings() -> None:
     assert statistics.median(distances_ns) == pytest.approx(NS / 10, rel=0.05)
 
 
+@pytest.mark.parametrize("bitrate_mbps", [0.5, 2.0])
+def test_pictures_take_the_bits_that_the_settings_say(bitrate_mbps: float, sensor: Sensor) -> None:
+    pictures = Pictures()
+    sensor.dark.set()
+    try:
+        with filming(SMALL.model_copy(update={"bitrate_mbps": bitrate_mbps}), pictures):
+            pictures.wait_for(90)
+    finally:
+        sensor.dark.clear()
+    bits = sum(len(packet.data) for packet in pictures.packets[:90]) * 8
+    assert bits / 3e6 == pytest.approx(bitrate_mbps, rel=0.4)
+
+
 def test_a_size_that_the_camera_does_not_have_is_not_the_size_that_is_told() -> None:
     pictures = Pictures()
     with filming(SMALL.model_copy(update={"width": 320, "height": 240}), pictures) as delivered:

@@ -5,7 +5,7 @@ import itertools
 import threading
 import types
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -84,11 +84,14 @@ def collect(camera: SyntheticCamera | WebcamCamera, count: int) -> tuple[VideoFo
     return video, packets
 
 
-def numbers(packets: list[VideoPacket]) -> list[int | None]:
+def decoded(packets: list[VideoPacket]) -> list[av.VideoFrame]:
     decoder = av.CodecContext.create("h264", "r")
     frames = [frame for packet in packets for frame in decoder.decode(av.Packet(packet.data))]
-    frames += decoder.decode(None)
-    return [read_number(frame.reformat(format="gray").to_ndarray()) for frame in frames]
+    return frames + decoder.decode(None)
+
+
+def numbers(packets: list[VideoPacket]) -> list[int | None]:
+    return [read_number(frame.reformat(format="gray").to_ndarray()) for frame in decoded(packets)]
 
 
 def assert_well_formed(packets: list[VideoPacket], fps: int) -> None:
@@ -111,6 +114,18 @@ def test_the_synthetic_camera_films_in_real_time() -> None:
     assert packets[-1].pts_ns <= clock.monotonic_ns()
 
 
+@pytest.mark.setting("video.width", "video.height", "video.fps")
+def test_pictures_are_as_large_and_as_many_as_the_settings_say() -> None:
+    wanted = VideoSettings(width=320, height=240, fps=10, bitrate_mbps=0.5)
+    video, packets = collect(SyntheticCamera(wanted), 12)
+    assert video == (320, 240, 10)
+    assert_well_formed(packets, 10)
+    assert {(frame.width, frame.height) for frame in decoded(packets)} == {(320, 240)}
+    assert [(after.pts_ns - before.pts_ns) / NS for before, after in itertools.pairwise(packets)] == pytest.approx(
+        [0.1] * (len(packets) - 1), abs=1e-6
+    )
+
+
 def test_the_synthetic_camera_can_be_started_again_and_stopped_twice() -> None:
     camera = SyntheticCamera(SMALL_SETTINGS)
     camera.stop()
@@ -120,17 +135,13 @@ def test_the_synthetic_camera_can_be_started_again_and_stopped_twice() -> None:
     assert numbers(second)[0] > numbers(first)[-1]
 
 
-@pytest.fixture
-def footage(tmp_path: Path) -> Path:
-    """MJPEG as a webcam delivers it."""
-    path = tmp_path / "webcam.mkv"
-    planes = np.full((216, 256), 128, dtype=np.uint8)
+def mjpeg(path: Path, pictures: Iterable[np.ndarray]) -> Path:
+    """Write MJPEG as a webcam delivers it."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mjpeg", rate=30)
         stream.width, stream.height, stream.pix_fmt = 256, 144, "yuvj420p"
         stream.codec_context.time_base = Fraction(1, 30)
-        for number in range(80):
-            burn_number(planes[:144], number)
+        for number, planes in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(planes, format="yuvj420p")
             frame.pts = number
             container.mux(stream.encode(frame))
@@ -138,6 +149,19 @@ def footage(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def footage(tmp_path: Path) -> Path:
+    """Numbered pictures."""
+
+    def numbered(number: int) -> np.ndarray:
+        planes = np.full((216, 256), 128, dtype=np.uint8)
+        burn_number(planes[:144], number)
+        return planes
+
+    return mjpeg(tmp_path / "webcam.mkv", map(numbered, range(80)))
+
+
+@pytest.mark.setting("video.width", "video.height", "video.fps")
 def test_a_webcams_pictures_are_encoded_with_the_drivers_times(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[dict[str, str]] = []
 
@@ -148,15 +172,28 @@ def test_a_webcams_pictures_are_encoded_with_the_drivers_times(footage: Path, mo
         return av.open(str(footage))
 
     monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
-    video, packets = collect(WebcamCamera(SMALL_SETTINGS, open_device), 80)
-    assert video == (256, 144, 30)
+    video, packets = collect(WebcamCamera(SMALL_SETTINGS.model_copy(update={"fps": 15}), open_device), 80)
+    assert video == (256, 144, 30)  # what it has
     assert asked == [
-        {"video_size": "256x144", "framerate": "30", "input_format": "mjpeg"},
-        {"video_size": "256x144", "framerate": "30"},
+        {"video_size": "256x144", "framerate": "15", "input_format": "mjpeg"},
+        {"video_size": "256x144", "framerate": "15"},
     ]
     assert_well_formed(packets, 30)
     assert numbers(packets) == list(range(80))
     assert packets[30].pts_ns - packets[0].pts_ns == pytest.approx(NS, abs=2_000_000)
+
+
+@pytest.mark.setting("video.bitrate_mbps")
+@pytest.mark.parametrize("bitrate_mbps", [0.5, 2.0])
+def test_pictures_take_the_bits_that_the_settings_say(
+    bitrate_mbps: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noise = np.random.default_rng(1)
+    path = mjpeg(tmp_path / "noise.mkv", (noise.integers(0, 255, (216, 256)).astype(np.uint8) for _ in range(90)))
+    monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
+    wanted = SMALL_SETTINGS.model_copy(update={"bitrate_mbps": bitrate_mbps})
+    _, packets = collect(WebcamCamera(wanted, lambda *_, **__: av.open(str(path))), 90)
+    assert sum(len(packet.data) for packet in packets) * 8 / 3e6 == pytest.approx(bitrate_mbps, rel=0.4)
 
 
 def test_a_webcam_that_goes_away_falls_silent(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from missed_moment import demo
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
+from missed_moment.export.handover import FOLDER
 from rig import assert_whole, store_moment, wait_for
 
 SRC = Path(__file__).parents[2] / "src"
@@ -238,3 +240,95 @@ def test_a_setting_is_told_to_a_unit_that_depends_on_it(name: str, code: int, sa
     told = missed_moment("setting", name, "--config", tmp_path / "settings.toml")
     assert told.returncode == code
     assert said in told.stdout + told.stderr
+
+
+@pytest.mark.setting("network.enabled")
+@pytest.mark.parametrize(
+    ("written", "code"), [("", 1), ("[network]\nenabled = false\n", 1), ("[network]\nenabled = true\n", 0)]
+)
+def test_the_network_is_on_where_the_settings_say_so(written: str, code: int, tmp_path: Path) -> None:
+    """The unit that loads the network's drivers has this command as its condition."""
+    (tmp_path / "settings.toml").write_text(written)
+    assert missed_moment("setting", "network.enabled", "--config", tmp_path / "settings.toml").returncode == code
+
+
+@pytest.mark.setting("device.name", "device.timezone")
+def test_what_is_shown_on_a_stick_has_the_devices_name_and_time(tmp_path: Path) -> None:
+    store, stick = tmp_path / "clips", tmp_path / "stick"
+    stick.mkdir()
+    store_moment(store, seconds=1)
+    catalogue = Catalogue(store, LocalDisk())
+    [moment] = catalogue.moments()
+    dated = {"device": "kitchen", "start": datetime(2026, 11, 24, 20, 3, 9, tzinfo=UTC), "clock_certain": True}
+    catalogue.write_info(moment.path, moment.info().model_copy(update=dated))
+    (tmp_path / "settings.toml").write_text('[device]\nname = "kitchen"\ntimezone = "Asia/Tokyo"\n')
+    missed_moment("export", stick, "--store", store, "--config", tmp_path / "settings.toml")
+    [copy] = (stick / FOLDER).glob("*.mp4")
+    assert copy.name == "2026-11-25_05-03-09_moment-000001.mp4"
+    page = (stick / FOLDER / "index.html").read_text()
+    assert "Moments of kitchen" in page
+    assert '<div class="when">Wednesday, 25 November 2026, 05:03:09</div>' in page
+    assert (stick / FOLDER / "health.txt").read_text().startswith("kitchen: ")
+
+
+PINS = """[button]
+pin = 5
+active_low = false
+switch_pin = 6
+lockout_ms = 1000
+[led]
+pin = 13
+"""
+
+
+@pytest.mark.setting("button.pin", "button.active_low", "button.lockout_ms", "button.switch_pin", "led.pin")
+def test_the_recorder_has_its_button_switch_and_led_where_the_settings_say(tmp_path: Path) -> None:
+    """The switch is closed, the button bounces, and the LED answers; then the switch is opened."""
+    touching = """
+import os, signal, sys, threading
+from pathlib import Path
+from gpiozero.pins.mock import MockFactory, MockPWMPin
+from missed_moment.control import ask
+from missed_moment.places import Places
+from missed_moment.services import program
+from rig import wait_for
+
+pins = MockFactory(pin_class=MockPWMPin)
+directory = Path(sys.argv[1])
+program.board_pins = lambda: pins
+
+def touch():
+    try:
+        wait_for(lambda: (directory / "s").exists() and len(pins.pins) == 3)
+        told = lambda: ask(directory / "s", "status")
+        print(told()["state"])
+        pins.pin(6).drive_low()
+        wait_for(lambda: told()["ring"]["seconds"] >= 1)
+        for level in (True, False, True, False):
+            pins.pin(5).drive_high() if level else pins.pin(5).drive_low()
+        wait_for(lambda: pins.pin(13).state == 1.0)
+        print("the LED shines")
+        wait_for(lambda: told()["store"]["moments"] == 1 and told()["state"] != "saving")
+        print(told()["video"], told()["sound"])
+        pins.pin(6).drive_high()
+        wait_for(lambda: told()["state"] == "off")
+        print("off")
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+threading.Thread(target=touch).start()
+program.run(Places(directory / "settings.toml", directory / "clips", directory / "s"), "synthetic")
+"""
+    (tmp_path / "settings.toml").write_text(QUICK + PINS + "[sound]\nenabled = false\n")
+    environment = {**os.environ, "PYTHONPATH": f"{SRC}:{Path(__file__).parents[1]}"}
+    told = subprocess.run(
+        [sys.executable, "-c", touching, tmp_path],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.stdout.splitlines() == ["off", "the LED shines", "256x144 at 30 fps off", "off"], told.stderr
+    [moment] = Catalogue(tmp_path / "clips", LocalDisk()).moments()
+    assert len(moment.info().presses_ns) == 1

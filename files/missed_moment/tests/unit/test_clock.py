@@ -11,7 +11,6 @@ import pytest
 from missed_moment import clock
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clock import BUILT, LIFETIME
-from missed_moment.config import StickSettings
 from missed_moment.durable import LocalDisk
 from missed_moment.export.newest import newest
 from rig import recording, store_moment, wait_for
@@ -65,6 +64,7 @@ def test_what_cannot_be_is_not_believed(at: datetime, lost_in_time: datetime) ->
     assert not clock.wall_time().from_stick
 
 
+@pytest.mark.setting("stick.tells_time")
 def test_a_clock_that_is_kept_right_is_not_moved(lost_in_time: datetime, monkeypatch: pytest.MonkeyPatch) -> None:
     assert clock.take_forward(lost_in_time + timedelta(days=100))
     monkeypatch.setattr(clock, "_kept_right", lambda: True)
@@ -83,6 +83,7 @@ def test_the_newest_file_at_the_top_counts(tmp_path: Path) -> None:
     assert newest(tmp_path) == BUILT + timedelta(days=5)
 
 
+@pytest.mark.setting("stick.tells_time")
 @pytest.mark.parametrize("wanted", [True, False])
 def test_moments_of_this_boot_are_dated_anew(wanted: bool, tmp_path: Path, lost_in_time: datetime) -> None:
     store_moment(tmp_path, seconds=1)
@@ -90,7 +91,7 @@ def test_moments_of_this_boot_are_dated_anew(wanted: bool, tmp_path: Path, lost_
     [moment] = catalogue.moments()
     before = moment.info().start
     catalogue.write_info(moment.path, moment.info().model_copy(update={"start_ns": clock.monotonic_ns()}))
-    with recording(tmp_path, stick=StickSettings(tells_time=wanted)) as recorder:
+    with recording(tmp_path, written=f"[stick]\ntells_time = {wanted}\n".lower()) as recorder:
         recorder.hear_of_time(lost_in_time + timedelta(days=300))
         if wanted:
             wait_for(lambda: moment.info().clock_from_stick)

@@ -3,7 +3,9 @@
 import errno
 import os
 import signal
+import sys
 import threading
+import types
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -11,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from missed_moment.cli import cli
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import StickError, SystemDiskError
-from missed_moment.export.admission import Volume
+from missed_moment.export.admission import Volume, choose
 from missed_moment.export.handover import FOLDER
 from missed_moment.panel.language import Stick
 from missed_moment.services import exporter
@@ -25,6 +28,7 @@ from rig import store_moment, wait_for
 
 ACCEPTED = ("vfat",)
 VOLUME = Volume(Path("/dev/sda1"), 10**9, "vfat")
+OTHER = Volume(Path("/dev/sda2"), 10**10, "ntfs")
 
 
 @dataclass
@@ -39,19 +43,19 @@ class FolderStick:
     hesitation_s: float = 0
     events: list[str] = field(default_factory=list)
     copied: list[float] = field(default_factory=list)
+    mounted: Volume | None = None
 
     def volume(self, accepted: Collection[str]) -> Volume:
-        assert accepted == ACCEPTED
         if self.refusal:
             raise self.refusal
-        return VOLUME
+        return choose([VOLUME, OTHER], accepted)
 
     def switch_off(self) -> None:
         self._happens("switched off")
 
     @contextmanager
     def prepare(self, volume: Volume) -> Iterator[Path]:
-        assert volume is VOLUME
+        self.mounted = volume
         try:
             self._happens("mounted")
             yield self.folder
@@ -100,12 +104,18 @@ def run(stick: FolderStick, catalogue: Catalogue) -> list[str]:
     return stick.events
 
 
+def raise_pulled(_: float | None = None) -> None:
+    """A stick that is pulled as soon as it is waited for."""
+    raise KeyboardInterrupt
+
+
 def exported(catalogue: Catalogue) -> int:
     return sum(moment.exported is not None for moment in catalogue.moments())
 
 
 def test_safe_to_pull_is_said_after_unmount_and_power_off(stick: FolderStick, catalogue: Catalogue) -> None:
     assert run(stick, catalogue) == ["copying", "mounted", "unmounted", "switched off", "done", "none"]
+    assert stick.mounted is VOLUME
     assert exported(catalogue) == 2
     assert len(list((stick.folder / FOLDER).glob("*.mp4"))) == 2
     assert [*filter(None, stick.copied)] == pytest.approx([0.5, 1.0], abs=0.05)
@@ -168,6 +178,29 @@ def test_a_stick_that_fails_because_it_was_pulled_was_pulled_early(stick: Folder
 def test_the_systems_own_disk_is_nobodys_business(stick: FolderStick, catalogue: Catalogue) -> None:
     stick.refusal = SystemDiskError("in use")
     assert run(stick, catalogue) == []
+
+
+@pytest.mark.setting("stick.filesystems")
+@pytest.mark.parametrize(
+    ("written", "chosen"),
+    [
+        ("", VOLUME),
+        ('[stick]\nfilesystems = ["ntfs"]\n', OTHER),
+        ('[stick]\nfilesystems = ["ntfs", "vfat"]\n', OTHER),
+        ('[stick]\nfilesystems = ["ext4"]\n', None),
+    ],
+)
+def test_a_file_system_is_used_where_the_settings_say_so(
+    written: str, chosen: Volume | None, stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "settings.toml").write_text(written)
+    monkeypatch.setitem(sys.modules, "missed_moment.export.usb", types.SimpleNamespace(UsbDevice=lambda _: stick))
+    monkeypatch.setattr(exporter.filesystem, "check", lambda _: None)
+    monkeypatch.setattr(exporter.filesystem, "mounted", stick.prepare)
+    monkeypatch.setattr(exporter, "_until_pulled", raise_pulled)
+    arguments = ["export-stick", "1-1", "--config", tmp_path / "settings.toml", "--store", tmp_path / "clips"]
+    cli([*map(str, arguments), "--socket", str(tmp_path / "s")], standalone_mode=False)
+    assert stick.mounted is chosen
 
 
 def test_the_recorder_is_told_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,6 +81,7 @@ def test_a_block_that_is_told_late_is_no_gap() -> None:
     assert [block.first_sample for block in listen(7 * NS, 7 * NS + 5 * PERIOD_NS)] == [0, PERIOD]
 
 
+@pytest.mark.setting("sound.device")
 @pytest.mark.parametrize(("wanted", "opened"), [(None, "Webcam"), ("Snowball", "Snowball")])
 def test_a_card_is_chosen_by_its_name_or_is_the_first(wanted: str | None, opened: str) -> None:
     asked: list[str] = []
@@ -120,6 +121,7 @@ def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.Monk
         alsa.AlsaCard("Webcam")
 
 
+@pytest.mark.setting("sound.device")
 def test_which_microphone_there_is() -> None:
     assert choose_microphone("auto", SoundSettings(enabled=False)) is None
     assert isinstance(choose_microphone("synthetic", SoundSettings()), SyntheticMicrophone)
@@ -169,6 +171,35 @@ def test_a_moment_has_its_sound(tmp_path: Path) -> None:
     assert moment.info().sound.gaps == ()
 
 
+@pytest.mark.setting("sound.enabled")
+@pytest.mark.parametrize("enabled", [True, False])
+def test_sound_is_recorded_where_it_is_wanted(tmp_path: Path, enabled: bool) -> None:
+    written = f"[sound]\nenabled = {enabled}\n".lower()
+    microphone = choose_microphone("synthetic", parse(written).settings.sound)
+    with recording(tmp_path, microphone=microphone, written=written) as recorder:
+        wait_for(lambda: recorder.ring.state().seconds >= 2)
+        recorder.press()
+        assert recorder.wait_saved(20)
+        assert recorder.health.faults() == {}
+    with av.open(str(clip_in(tmp_path))) as container:
+        assert bool(container.streams.audio) == enabled
+
+
+@pytest.mark.setting("sound.offset_ms")
+@pytest.mark.parametrize("offset_ms", [250, -250])
+def test_sound_is_played_later_by_what_the_settings_say(tmp_path: Path, offset_ms: int) -> None:
+    written = f"[sound]\noffset_ms = {offset_ms}\n"
+    with recording(tmp_path, microphone=SyntheticMicrophone(), written=written, before_s=4) as recorder:
+        wait_for(lambda: recorder.ring.state().seconds >= 6)
+        recorder.press()
+        assert recorder.wait_saved(20)
+    offsets = offsets_ms(clip_in(tmp_path))
+    assert len(offsets) >= 3
+    assert offsets == pytest.approx([offset_ms] * len(offsets), abs=20)
+    [moment] = Catalogue(tmp_path, LocalDisk()).moments()
+    assert [gap for gap in moment.info().sound.gaps if gap.at_s > 1] == []  # also what is played earlier is there
+
+
 def test_sound_comes_back_with_the_microphone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("missed_moment.services.keeper.SILENCE_NS", NS // 4)
     monkeypatch.setattr("missed_moment.services.keeper._BACK_OFF_S", (0.1,))
@@ -197,8 +228,7 @@ def test_sound_comes_back_with_the_microphone(tmp_path: Path, monkeypatch: pytes
 
 @pytest.mark.parametrize("settings", ["", "[sound]\nenabled = true\n"])
 def test_without_a_microphone_there_is_no_sound_track(settings: str, tmp_path: Path) -> None:
-    sound = parse(settings).settings.sound
-    with recording(tmp_path, microphone=Pluggable(plugged=False), sound=sound) as recorder:
+    with recording(tmp_path, microphone=Pluggable(plugged=False), written=settings) as recorder:
         wait_for(lambda: recorder.ring.state().seconds >= 1)
         assert (Fault.MICROPHONE in recorder.health.faults()) == bool(settings)
         recorder.press()

@@ -129,6 +129,7 @@ def test_the_button_reports_its_press_and_the_led_shines(factory: MockFactory) -
         panel.close()
 
 
+@pytest.mark.setting("button.active_low")
 @pytest.mark.parametrize("active_low", [True, False])
 def test_the_button_may_connect_to_either_side(factory: MockFactory, active_low: bool) -> None:
     touches: list[Touch] = []
@@ -141,6 +142,7 @@ def test_the_button_may_connect_to_either_side(factory: MockFactory, active_low:
         panel.close()
 
 
+@pytest.mark.setting("button.switch_pin")
 def test_the_switch_is_told_at_start_and_when_it_moves(factory: MockFactory) -> None:
     positions: list[bool] = []
     panel = GpioPanel(factory, ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append)
@@ -150,6 +152,37 @@ def test_the_switch_is_told_at_start_and_when_it_moves(factory: MockFactory) -> 
         wait_for(lambda: positions == [False, True])
         factory.pin(22).drive_high()
         wait_for(lambda: positions == [False, True, False])
+    finally:
+        panel.close()
+
+
+@pytest.mark.setting("button.pin", "led.pin")
+def test_button_and_led_are_on_the_pins_that_the_settings_say(factory: MockFactory) -> None:
+    touches: list[Touch] = []
+    panel = GpioPanel(factory, ButtonSettings(pin=5), LedSettings(pin=6), touches.append, lambda _: None)
+    try:
+        factory.pin(5).drive_low()
+        wait_for(lambda: bool(touches))
+        panel.shine(1.0)
+        assert factory.pin(6).state == 1.0
+        assert len(factory.pins) == 2
+    finally:
+        panel.close()
+
+
+@pytest.mark.setting("button.lockout_ms")
+@pytest.mark.parametrize(("lockout_ms", "presses"), [(5, 2), (1000, 1)])
+def test_contacts_may_bounce_for_as_long_as_the_settings_say(
+    factory: MockFactory, lockout_ms: int, presses: int
+) -> None:
+    touches: list[Touch] = []
+    settings = ButtonSettings(lockout_ms=lockout_ms)
+    panel = GpioPanel(factory, settings, LedSettings(), touches.append, lambda _: None)
+    try:
+        for drive in (factory.pin(17).drive_low, factory.pin(17).drive_high) * 2:
+            drive()
+            threading.Event().wait(0.1)
+        assert [type(touch) for touch in touches] == [Press] * presses
     finally:
         panel.close()
 

@@ -4,18 +4,21 @@ import errno
 import threading
 from pathlib import Path
 
+import av
 import pytest
 
+from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
 from missed_moment.health import Fault
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Stick
-from rig import SMALL_SETTINGS, FailingDisk, HookedDisk, StoppedDisk, filled, recording, stored, wait_for
+from rig import SMALL_SETTINGS, FailingDisk, HookedDisk, StoppedDisk, filled, recording, stored, turn_of, wait_for
 
 FPS = SMALL_SETTINGS.fps
 
 
+@pytest.mark.setting("moment.before_s", "moment.after_s")
 def test_a_press_keeps_the_seconds_before_and_after(tmp_path: Path) -> None:
     with recording(tmp_path) as recorder:
         filled(recorder, 3)
@@ -28,12 +31,36 @@ def test_a_press_keeps_the_seconds_before_and_after(tmp_path: Path) -> None:
     assert abs(numbers[-1] - (pressed_at + FPS)) <= 4
 
 
+@pytest.mark.setting("video.rotation")
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_a_moment_is_turned_as_the_settings_say(tmp_path: Path, rotation: int) -> None:
+    with recording(tmp_path, written=f"[video]\nrotation = {rotation}\n", before_s=1, after_s=0) as recorder:
+        filled(recorder, 1)
+        recorder.press()
+        assert recorder.wait_saved(20)
+    [moment] = Catalogue(tmp_path, LocalDisk()).moments()
+    with av.open(str(moment.clip)) as container:
+        assert -next(container.decode(video=0)).rotation % 360 == rotation  # libav counts the other way round
+    assert turn_of(moment.path / names.THUMBNAIL, moment.clip) == rotation
+
+
+@pytest.mark.setting("device.name")
+def test_a_moment_knows_which_device_it_is_from(tmp_path: Path) -> None:
+    with recording(tmp_path, written='[device]\nname = "kitchen"\n', before_s=1, after_s=0) as recorder:
+        filled(recorder, 1)
+        recorder.press()
+        assert recorder.wait_saved(20)
+    [moment] = Catalogue(tmp_path, LocalDisk()).moments()
+    assert moment.info().device == "kitchen"
+
+
 def test_without_a_press_nothing_is_written(tmp_path: Path) -> None:
     with recording(tmp_path) as recorder:
         filled(recorder)
     assert [path.name for path in tmp_path.rglob("*")] == [".incoming"]
 
 
+@pytest.mark.setting("moment.limit_s")
 def test_ten_presses_in_ten_seconds_lose_nothing(tmp_path: Path) -> None:
     presses = []
     with recording(tmp_path) as recorder:
@@ -47,6 +74,8 @@ def test_ten_presses_in_ten_seconds_lose_nothing(tmp_path: Path) -> None:
     moments = Catalogue(tmp_path, LocalDisk()).moments()
     assert sorted({press for moment in moments for press in moment.info().presses_ns}) == [at for at, _ in presses]
     clips = stored(tmp_path)
+    gop_s = 1
+    assert 5 < max(map(len, clips)) / FPS <= 6 + gop_s
     for _, seen in presses:
         assert any(numbers[0] <= seen - 2 * FPS + 2 and numbers[-1] >= seen + FPS - 4 for numbers in clips)
 

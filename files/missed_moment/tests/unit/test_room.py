@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue, ExportRecord, Moment
 from missed_moment.clips.room import RESERVE, Room, expired, to_leave
-from missed_moment.config import StickSettings
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import StoreFullError
-from rig import recording, store_moment, wait_for
+from rig import filled, recording, store_moment, wait_for
 
 EXPORTED = ExportRecord(sha256="0" * 64, size=1, at=datetime.now(UTC))
 
@@ -99,13 +99,46 @@ def test_a_clock_that_is_behind_deletes_nothing() -> None:
     assert expired(moments([(10, True)]), timedelta(0), datetime(1970, 1, 1, tzinfo=UTC)) == []
 
 
+@pytest.mark.setting("stick.delete_after_export")
 def test_a_recorder_lets_go_of_what_was_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("missed_moment.clips.room.SETTLED", timedelta(0))
     for _ in range(2):
         store_moment(tmp_path, seconds=1)
     catalogue = Catalogue(tmp_path, LocalDisk())
     catalogue.mark_exported(catalogue.moments()[0], "0" * 64)
-    with recording(tmp_path, stick=StickSettings(delete_after_export=True)) as recorder:
+    with recording(tmp_path, written="[stick]\ndelete_after_export = true\n") as recorder:
         wait_for(lambda: len(catalogue.moments()) == 1)
         wait_for(lambda: recorder.status().store.moments == 1)
     assert [moment.sequence for moment in catalogue.moments()] == [2]
+
+
+@pytest.mark.setting("store.keep_exported_days")
+@pytest.mark.parametrize(("days", "left"), [(0, [3]), (4, [2, 3]), (9, [1, 2, 3])])
+def test_a_recorder_keeps_what_was_exported_for_the_days_that_the_settings_say(
+    tmp_path: Path, days: int, left: list[int]
+) -> None:
+    for _ in range(3):
+        store_moment(tmp_path, seconds=1)
+    catalogue = Catalogue(tmp_path, LocalDisk())
+    for moment, age in zip(catalogue.moments(), (5, 3), strict=False):
+        record = EXPORTED.model_copy(update={"at": datetime.now(UTC) - timedelta(days=age)})
+        (moment.path / names.EXPORTED).write_text(record.model_dump_json())
+    with recording(tmp_path, written=f"[store]\nkeep_exported_days = {days}\n") as recorder:
+        wait_for(lambda: recorder.status().store.moments == len(left))
+        recorder.press()  # whatever else is to leave has left before this one is written
+        assert recorder.wait_saved(20)
+    assert [moment.sequence for moment in catalogue.moments()] == [*left, 4]
+
+
+@pytest.mark.setting("store.when_full")
+@pytest.mark.parametrize(("when_full", "left"), [("stop", [1, 2]), ("oldest", [2, 3])])
+def test_a_full_recorder_does_what_the_settings_say(tmp_path: Path, when_full: str, left: list[int]) -> None:
+    for _ in range(2):
+        store_moment(tmp_path, seconds=12)
+    catalogue = Catalogue(tmp_path, LocalDisk())
+    disk = SmallDisk(tmp_path, sum(moment.size for moment in catalogue.moments()))
+    with recording(tmp_path, disk, written=f'[store]\nwhen_full = "{when_full}"\n', before_s=1, after_s=0) as recorder:
+        filled(recorder, 1)
+        recorder.press()
+        assert recorder.wait_saved(20)
+    assert [moment.sequence for moment in catalogue.moments()] == left
