@@ -36,6 +36,8 @@ NEWEST, DEVICE = "newest", "14.2"
 SOURCE = {"PYTHONPATH": str((PROJECT / "src").absolute())}
 IMAGING = {"PYTHONPATH": str(Path("image").absolute())}
 ALL_SOURCES = {"PYTHONPATH": f"{IMAGING['PYTHONPATH']}:{SOURCE['PYTHONPATH']}:{(PROJECT / 'tests').absolute()}"}
+MADE_FROM_THE_CODE = ("tools/settings_reference.py", "tools/led_card.py")
+"""What writes pages of the manual, or says that they are not up to date."""
 UNIT_TESTS = ("-m", "pytest", "--numprocesses", "4", "--quiet")
 
 
@@ -74,7 +76,8 @@ def lint(session: nox.Session) -> None:
         "image",
         env={"MYPYPATH": f"image:molecule:{PROJECT / 'src'}:{PROJECT / 'tests'}"},
     )
-    session.run("python", "tools/settings_reference.py", "--check", env=SOURCE)
+    for page in MADE_FROM_THE_CODE:
+        session.run("python", page, "--check", env=SOURCE)
     session.chdir(PROJECT)
     session.run("mypy")
 
@@ -91,7 +94,8 @@ def playbooks(session: nox.Session) -> None:
 def format_(session: nox.Session) -> None:
     """Format the code, and write the pages that are made from it."""
     install(session, "lint")
-    session.run("python", "tools/settings_reference.py", env=SOURCE)
+    for page in MADE_FROM_THE_CODE:
+        session.run("python", page, env=SOURCE)
     session.run("ruff", "check", "--fix", ".")
     session.run("ruff", "format", ".")
 
@@ -117,8 +121,8 @@ def trixie(session: nox.Session, libraries: str) -> None:
     python = debian_root.VENV_PYTHON if root is python_roots.TRIXIE_NEWEST else "python3"
     tests = root.run(
         [python, *UNIT_TESTS, "-p", "no:cacheprovider", *session.posargs],
-        binds={PROJECT.absolute(): "/project"},
-        cwd="/project",
+        binds={Path.cwd(): "/missed-moment"},  # all of it: the manual is tested too
+        cwd=f"/missed-moment/{PROJECT}",
         env={"PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_STORAGE_DIRECTORY": "/tmp/h"},  # noqa: S108 - in the root
         check=False,
     )

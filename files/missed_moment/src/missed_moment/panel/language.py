@@ -56,6 +56,10 @@ def copying(share: float) -> Signal:
     return Signal("copying", _blinks(1, 0.1, _SLOWEST_S + (_FASTEST_S - _SLOWEST_S) * pace))
 
 
+SIGNALS = (OFF, FILLING, RECORDING, SAVING, KEPT, copying(0.0), STICK_DONE, FORGOTTEN, *FAULTS.values())
+"""All there are, of a copy the beginning: the card to print and the page of troubles explain each of them."""
+
+
 class Stick(Enum):
     """How far a stick is."""
 
