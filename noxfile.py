@@ -21,6 +21,7 @@ nox.options.reuse_venv = "yes"
 # Beside these, `make test` runs `machine`. The rest of the matrix is run by `make prove`.
 nox.options.sessions = [
     "lint",
+    "shell",
     "playbooks",
     "roles",
     "unit(pyav='newest')",
@@ -80,6 +81,16 @@ def lint(session: nox.Session) -> None:
         session.run("python", page, "--check", env=SOURCE)
     session.chdir(PROJECT)
     session.run("mypy")
+
+
+@nox.session(venv_backend="none")
+def shell(session: nox.Session) -> None:
+    """What little is written in shell."""
+    if reason := host.missing("shellcheck"):
+        session.skip(reason)
+    host.install("shellcheck", "shellcheck")
+    scripts = session.run("git", "grep", "-lE", "^#!.*[/ ](ba)?sh$", silent=True)
+    session.run("shellcheck", *str(scripts).split())
 
 
 @nox.session
