@@ -1,14 +1,13 @@
 """Debian for arm64, in the place of what pi-gen's first stages make: the stand-in for Raspberry Pi OS."""
 
+import hashlib
+import json
 import os
 import subprocess
 from pathlib import Path
 
-import yaml
+from imaging import packages
 
-from imaging import REPOSITORY
-
-_PACKAGES = REPOSITORY / "image" / "packages.yml"
 SUITE = "trixie"
 _COMPONENTS = "main,non-free-firmware"
 """The second holds what a Raspberry Pi's own processors are started with."""
@@ -16,14 +15,27 @@ _COMPONENTS = "main,non-free-firmware"
 _NOT_YET = {"INITRD": "No"}
 
 
-def bootstrap(tar: Path) -> None:
-    """Write the root file system to `tar`, with the host's network. Raises CalledProcessError."""
-    part = tar.with_name(f"{tar.name}.part")
-    packages = yaml.safe_load(_PACKAGES.read_text())["image_debian"]
-    command = ("mmdebstrap", "--mode=root", "--variant=minbase", "--format=tar", "--arch=arm64")
-    chosen = (f"--components={_COMPONENTS}", f"--include={','.join(sorted(packages))}")
-    subprocess.run([*command, *chosen, SUITE, part], check=True, env=os.environ | _NOT_YET)
-    part.rename(tar)
+def bootstrap(place: Path, fresh: bool) -> Path:
+    """Return a root file system as a tar archive in `place`: the one that is there, unless it is to be fresh.
+
+    Emulated, packages take long to install. So all are in it already that the playbook will ask for. It is fetched with
+    the host's network. Raises CalledProcessError.
+    """
+    command = _command()
+    tar = place / f"debian-{hashlib.sha256(json.dumps(command).encode()).hexdigest()[:12]}.tar"
+    if fresh or not tar.exists():
+        for former in place.glob("debian-*.tar*"):
+            former.unlink()
+        part = tar.with_name(f"{tar.name}.part")
+        subprocess.run([*command, part], check=True, env=os.environ | _NOT_YET)
+        part.rename(tar)
+    return tar
+
+
+def _command() -> list[str]:
+    include = f"--include={','.join(sorted(packages.reasons(board=False)))}"
+    options = ["--mode=root", "--variant=minbase", "--format=tar", "--arch=arm64", f"--components={_COMPONENTS}"]
+    return ["mmdebstrap", *options, include, SUITE]
 
 
 def unpack(tar: Path, tree: Path) -> None:

@@ -1,7 +1,6 @@
 """Making the image, within the workbench."""
 
 import argparse
-import hashlib
 import os
 import subprocess
 from pathlib import Path
@@ -20,13 +19,8 @@ _STAND_IN = "debian-stand-in"
 
 def make_stand_in(steps: Steps, name: str, through_pi_gen: bool, fresh: bool) -> None:
     """Make the image of Debian's packages."""
-    recipe = hashlib.sha256(b"".join((_IMAGE / part).read_bytes() for part in ("packages.yml", "imaging/base.py")))
-    tar = _WORK / f"debian-{recipe.hexdigest()[:12]}.tar"
-    if fresh or not tar.exists():
-        for former in _WORK.glob("debian-*.tar*"):
-            former.unlink()
-        with steps.step("debian", "Debian for arm64 is fetched and unpacked"):
-            base.bootstrap(tar)
+    with steps.step("debian", "Debian for arm64 is there, or fetched"):
+        tar = base.bootstrap(_WORK, fresh)
     begin = _WORK / "debian"
     with steps.step("unpack", "a copy of it is laid out"):
         base.unpack(tar, begin / "rootfs")

@@ -13,7 +13,8 @@ from imaging import REPOSITORY
 
 _ROLES = REPOSITORY / "roles"
 _IMAGE = REPOSITORY / "image" / "packages.yml"
-_LISTS = re.compile(r"(?:__\w+|image(?:_debian)?)_packages|image_debian")
+_LISTS = re.compile(r"__\w+_packages|image_packages|image_debian")
+_BOARD_LISTS = re.compile(r"__\w+_board_packages")
 _MINIMAL = "Debian's minimal system"
 
 
@@ -27,12 +28,15 @@ class Package:
     why: str
 
 
-def reasons() -> dict[str, str]:
-    """Return why each package is asked for: what the image and the roles say."""
+def reasons(board: bool = True) -> dict[str, str]:
+    """Return why each package is asked for: what the image and the roles say.
+
+    Without `board`, those are left out that only the Raspberry Pi archive has.
+    """
     said: dict[str, str] = {}
     for file in (_IMAGE, *sorted(_ROLES.glob("*/vars/main.yml"))):
         for name, value in yaml.safe_load(file.read_text()).items():
-            if _LISTS.fullmatch(name) and isinstance(value, dict):
+            if _LISTS.fullmatch(name) and isinstance(value, dict) and (board or not _BOARD_LISTS.fullmatch(name)):
                 said |= value
     return said
 
