@@ -25,7 +25,9 @@ def plug_until_solid(device: VirtualDevice, stick: Stick) -> Port:
     """Plug a stick in, and wait until the LED says that it is safe to pull."""
     before = device.now()
     port = device.plug(stick.image)
-    device.wait_for_led("solid", before, 180)
+    # Where the host is busy, a short light may be a long one: the LED is asked when the stick was let go of.
+    device.wait_until(lambda: device.usb.written(port) and not device.disks(), 180, "the stick is served")
+    device.wait_for_led("solid", before, 60)
     return port
 
 
