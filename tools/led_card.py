@@ -1,11 +1,12 @@
 """Draw docs/pictures/led-card.svg from the LED's language; with --check, say whether it is up to date."""
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from itertools import accumulate, groupby
 from operator import itemgetter
 from pathlib import Path
+
+from made_from_the_code import write_or_check
 
 from missed_moment.health import Fault
 from missed_moment.panel import language
@@ -123,8 +124,4 @@ def _stretch(kind: str, start_s: float, seconds: float, top: int, level: float =
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--check"]:
-        if TARGET.read_text() != render():
-            sys.exit(f"{TARGET} does not show what the code does: `make format` draws it anew")
-    else:
-        TARGET.write_text(render())
+    write_or_check(TARGET, render())

@@ -1,9 +1,10 @@
 """Write docs/reference/settings.md from the settings' own models; with --check, say whether it is up to date."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
+
+from made_from_the_code import write_or_check
 
 from missed_moment.config import Settings
 
@@ -52,8 +53,4 @@ def _allowed(rule: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] == ["--check"]:
-        if TARGET.read_text() != render():
-            sys.exit(f"{TARGET} does not say what the code does: `make format` writes it anew")
-    else:
-        TARGET.write_text(render())
+    write_or_check(TARGET, render())

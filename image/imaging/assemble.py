@@ -21,6 +21,8 @@ from typing import Self
 
 MB = 1 << 20
 SECTOR = 512
+BLOCK = 4096
+"""Of ext4. What is made here is small and what becomes of /data is not: mke2fs would choose blocks for small disks."""
 _FIRST_MB = 4
 """Where the first partition begins: cards are fastest at multiples of that."""
 NAMESPACE = uuid.UUID("b4c9f2c0-6d6d-4d6d-8d6d-6d697373656d")
@@ -134,8 +136,7 @@ def _vfat(content: Path, image: Path, place: _Place, card: Card) -> None:
 def _ext4(content: Path, image: Path, place: _Place, card: Card, label: str) -> None:
     _clamp(content, card.epoch)
     extended = f"offset={place.start_mb * MB},hash_seed={card.uuid(label)},assume_storage_prezeroed=1,root_owner=0:0"
-    # Of data, what is made here is small and what it becomes is not: mke2fs would choose blocks for small disks.
-    options = ("-q", "-F", "-t", "ext4", "-b", "4096", "-L", label, "-U", card.uuid(label), "-E", extended)
+    options = ("-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-L", label, "-U", card.uuid(label), "-E", extended)
     env = {"SOURCE_DATE_EPOCH": str(card.epoch), "E2FSPROGS_FAKE_TIME": str(card.epoch)}
     _run("mke2fs", *options, "-d", content, image, f"{place.size_mb}M", env=env)
 

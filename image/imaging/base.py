@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from imaging import packages
+from imaging.debian_root import remove_tree
 
 SUITE = "trixie"
 _COMPONENTS = "main,non-free-firmware"
@@ -40,7 +41,7 @@ def _command() -> list[str]:
 
 def unpack(tar: Path, tree: Path) -> None:
     """Make `tree` anew of what is in `tar`. Raises CalledProcessError."""
-    subprocess.run(["rm", "-rf", "--one-file-system", tree], check=True)
+    remove_tree(tree)
     tree.mkdir(parents=True)
     options = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-permissions")
     subprocess.run(["tar", "--extract", *options, "--file", tar, "--directory", tree], check=True)

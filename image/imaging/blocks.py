@@ -10,8 +10,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-SECTOR = 512
-_BLOCK = 4096
+from imaging.assemble import BLOCK, SECTOR
+
 _EXT4 = "83"
 _FREE = re.compile(r"^ +Free blocks: (.+)$", re.MULTILINE)
 
@@ -40,4 +40,4 @@ def _free(image: Path) -> Iterator[tuple[int, int]]:
         for line in _FREE.findall(said):
             for blocks in line.split(", "):
                 first, _, last = blocks.partition("-")
-                yield start + int(first) * _BLOCK, (int(last or first) - int(first) + 1) * _BLOCK
+                yield start + int(first) * BLOCK, (int(last or first) - int(first) + 1) * BLOCK

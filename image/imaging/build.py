@@ -10,7 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from imaging import REPOSITORY
+from imaging import PI_GEN_COPY, REPOSITORY
 from imaging.debian_root import VENV_PYTHON
 from imaging.workbench import WORKBENCH
 
@@ -46,7 +46,7 @@ def main() -> int:
             "PYTHONPATH": f"{_INSIDE}/image",
             "PYTHONDONTWRITEBYTECODE": "1",
             "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct"),
-            **{name: os.environ[name] for name in ("PI_GEN", "TERM", "COLUMNS") if name in os.environ},
+            **{name: os.environ[name] for name in (PI_GEN_COPY, "TERM", "COLUMNS") if name in os.environ},
         },
         cwd=_INSIDE,
         online=True,

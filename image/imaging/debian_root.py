@@ -147,7 +147,7 @@ class DebianRoot:
     def _build(self, lock: int) -> None:
         print(f"building a root of Debian {self.suite}: {self.path}", flush=True)
         for leftover in _roots().glob(f"{self.name}-{'[0-9a-f]' * _HASH_DIGITS}*"):
-            _remove(leftover)
+            remove_tree(leftover)
         part = self.path.with_name(self.path.name + ".part")
         # With Debian's keys, which Ubuntu does not have by itself.
         host.install("mmdebstrap", "mmdebstrap", "debian-archive-keyring")
@@ -182,8 +182,8 @@ def _host_apt_options() -> Iterator[str]:
         yield f"--aptopt={line}"
 
 
-def _remove(root: Path) -> None:
-    # Should something still be mounted in there, it is not ours to delete.
+def remove_tree(root: Path) -> None:
+    """Remove a root file system, if it is there; not what may still be mounted in it, which is not ours to delete."""
     subprocess.run(["rm", "-rf", "--one-file-system", "--", root], check=True)
 
 

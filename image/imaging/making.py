@@ -2,10 +2,10 @@
 
 import argparse
 import os
-import subprocess
 from pathlib import Path
 
 from imaging import REPOSITORY, base, pi_gen, release
+from imaging.debian_root import remove_tree
 from imaging.stage import version
 from imaging.stages import run_stage
 from imaging.steps import Steps
@@ -29,7 +29,6 @@ def make_stand_in(steps: Steps, name: str, through_pi_gen: bool, fresh: bool) ->
         _run_pi_gen(steps, [begin, _IMAGE / "stage"], name)
     else:
         with steps.step("stage", "the playbook makes it a camera; emulated, that takes a while"):
-            _remove(_WORK / "stage")
             rootfs = run_stage(_IMAGE / "stage", _WORK, PREV_ROOTFS_DIR=begin / "rootfs")
         with steps.step("export", "partitions are put around it"):
             _export(rootfs, name)
@@ -49,12 +48,7 @@ def _run_pi_gen(steps: Steps, stages: list[Path], name: str) -> None:
     with steps.step("fetch", f"pi-gen {pi_gen.TAG} is fetched"):
         place = pi_gen.fetch(_WORK / "pi-gen")
     with steps.step("pi-gen", "pi-gen runs its stages, and ours"):
-        _remove(_WORK / "stage")
         pi_gen.build(place, stages, _WORK, _DEPLOY, name)
-
-
-def _remove(place: Path) -> None:
-    subprocess.run(["rm", "-rf", "--one-file-system", place], check=True)
 
 
 def main() -> None:
@@ -73,6 +67,8 @@ def main() -> None:
     name = f"missed-moment-{version()}-arm64{f'-{_STAND_IN}' if stand_in else ''}"
     image = _DEPLOY / f"{name}.img"
     steps = Steps((_WORK / "logs").relative_to(REPOSITORY))
+    # Our stage begins anew each time; what it begins with is kept.
+    remove_tree(_WORK / "stage")
     if stand_in:
         make_stand_in(steps, name, said.pi_gen, said.fresh)
     else:

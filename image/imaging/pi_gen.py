@@ -5,11 +5,11 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from imaging import REPOSITORY
+from imaging import PI_GEN_COPY, REPOSITORY
 from imaging.steps import NotMade
 
 SOURCE = "https://github.com/RPi-Distro/pi-gen"
-"""Where it is fetched from, unless the environment's PI_GEN names a copy of that repository."""
+"""Where it is fetched from, unless the environment's `PI_GEN_COPY` names a copy of that repository."""
 TAG = "2026-06-18-raspios-trixie-arm64"
 COMMIT = "ca8aeed0ae300c2a89f55ce9617d5f96a27e99e5"
 _CONFIG = REPOSITORY / "image" / "config"
@@ -21,14 +21,14 @@ class NotFetched(NotMade):
 
 def fetch(place: Path) -> Path:
     """Have exactly the pinned pi-gen in `place`, and return that. Raises NotFetched."""
-    source = os.environ.get("PI_GEN", SOURCE)
+    source = os.environ.get(PI_GEN_COPY, SOURCE)
     git = ("git", "-c", "advice.detachedHead=false", "-c", "safe.directory=*")
     if not (place / ".git").is_dir():
         clone = (*git, "clone", "--quiet", "--depth=1", f"--branch={TAG}", source, place)
         if subprocess.run(clone, check=False).returncode:
             raise NotFetched(
-                f"pi-gen could not be fetched from {source}: set PI_GEN to a copy of its repository, or build the "
-                "stand-in, which needs none: make image BASE=debian"
+                f"pi-gen could not be fetched from {source}: set {PI_GEN_COPY} to a copy of its repository, or build "
+                "the stand-in, which needs none: make image BASE=debian"
             )
     head = (*git, "-C", place, "rev-parse", "HEAD")
     commit = subprocess.run(head, check=True, capture_output=True, text=True).stdout.strip()

@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+from cards import card
+
+from imaging.assemble import assemble
 
 FSTAB = """\
 PARTUUID=6d6d0001-01 /boot/firmware vfat defaults 0 2
@@ -31,3 +34,11 @@ def tree(tmp_path: Path) -> Path:
     os.chown(tree / "data/clips", 998, 998)
     (tree / "bin").symlink_to("usr/bin")
     return tree
+
+
+@pytest.fixture
+def image(tree: Path, tmp_path: Path) -> Path:
+    """A small card's image of it."""
+    image = tmp_path / "image"
+    assemble(tree, image, card(tree))
+    return image

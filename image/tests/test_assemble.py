@@ -1,40 +1,15 @@
 import json
 import os
-import subprocess
 import time
 from pathlib import Path
 
 import pytest
+from cards import BOOT, DATA, SYSTEM, card, in_ext4, is_sound, offset, partitions, said
 
 from imaging.assemble import MB, SECTOR, Card, assemble
 
-BOOT, SYSTEM, DATA = range(3)
 
-
-def card(tree: Path) -> Card:
-    return Card.of(tree, boot_mb=64, data_mb=32)
-
-
-def said(*command: str | Path) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def partitions(image: Path) -> list[dict[str, int | str]]:
-    table: list[dict[str, int | str]] = json.loads(said("sfdisk", "--json", image))["partitiontable"]["partitions"]
-    return table
-
-
-def offset(image: Path, number: int) -> int:
-    return int(partitions(image)[number]["start"]) * SECTOR
-
-
-def in_ext4(image: Path, number: int, request: str) -> str:
-    return said("debugfs", "-R", request, f"{image}?offset={offset(image, number)}")
-
-
-def test_three_partitions(tree: Path, tmp_path: Path) -> None:
-    image = tmp_path / "card"
-    assemble(tree, image, card(tree))
+def test_three_partitions(image: Path) -> None:
     table = partitions(image)
     assert [part["type"] for part in table] == ["c", "83", "83"]
     assert [int(part["start"]) % (4 * MB // SECTOR) for part in table[:1]] == [0]
@@ -43,9 +18,7 @@ def test_three_partitions(tree: Path, tmp_path: Path) -> None:
     assert json.loads(said("sfdisk", "--json", image))["partitiontable"]["id"] == "0x6d6d0001"
 
 
-def test_each_has_what_is_its_own(tree: Path, tmp_path: Path) -> None:
-    image = tmp_path / "card"
-    assemble(tree, image, card(tree))
+def test_each_has_what_is_its_own(image: Path, tree: Path) -> None:
     on_boot = f"{image}@@{offset(image, BOOT)}"
     assert said("mtype", "-i", on_boot, "::config.txt") == "camera_auto_detect=1\n"
     assert said("mdir", "-b", "-/", "-i", on_boot).split() == [
@@ -76,14 +49,8 @@ def test_the_same_tree_makes_the_same_bytes(tree: Path, tmp_path: Path) -> None:
     assert first.read_bytes() != other.read_bytes()
 
 
-def test_file_systems_are_sound(tree: Path, tmp_path: Path) -> None:
-    image = tmp_path / "card"
-    assemble(tree, image, card(tree))
-    for number in (SYSTEM, DATA):
-        said("e2fsck", "-f", "-n", f"{image}?offset={offset(image, number)}")
-    part = tmp_path / "part"
-    said("dd", f"if={image}", f"of={part}", "bs=1M", f"skip={offset(image, BOOT) // MB}", "count=64", "status=none")
-    said("fsck.vfat", "-n", part)
+def test_file_systems_are_sound(image: Path, tmp_path: Path) -> None:
+    assert is_sound(image, tmp_path)
 
 
 def test_a_tree_that_does_not_say_what_its_disk_is_called(tree: Path) -> None:

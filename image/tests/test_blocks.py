@@ -2,16 +2,13 @@
 
 import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
-from test_assemble import BOOT, DATA, SYSTEM, card, in_ext4, offset, said
+from cards import DATA, SYSTEM, in_ext4, is_sound, offset, said
 
-from imaging.assemble import MB, assemble
+from imaging.assemble import BLOCK
 from imaging.blocks import hole_where_free
-
-BLOCK = 4096
 
 
 def flash_by_map(image: Path, place: Path) -> Path:
@@ -27,17 +24,7 @@ def flash_by_map(image: Path, place: Path) -> Path:
     return flashed
 
 
-def is_sound(flashed: Path, place: Path) -> bool:
-    part = place / "part"
-    said("dd", f"if={flashed}", f"of={part}", "bs=1M", f"skip={offset(flashed, BOOT) // MB}", "count=64", "status=none")
-    checks: list[tuple[str, ...]] = [("fsck.vfat", "-n", str(part))]
-    checks += [("e2fsck", "-f", "-n", f"{flashed}?offset={offset(flashed, number)}") for number in (SYSTEM, DATA)]
-    return not any(subprocess.run(check, check=False, capture_output=True).returncode for check in checks)
-
-
-def test_the_map_is_enough(tree: Path, tmp_path: Path) -> None:
-    image = tmp_path / "image"
-    assemble(tree, image, card(tree))
+def test_the_map_is_enough(image: Path, tmp_path: Path) -> None:
     content = image.read_bytes()
     hole_where_free(image)
     assert image.read_bytes() == content
@@ -47,19 +34,15 @@ def test_the_map_is_enough(tree: Path, tmp_path: Path) -> None:
     assert in_ext4(flashed, SYSTEM, "cat /etc/hostname") == "missed-moment\n"
 
 
-def test_holes_of_zeros_are_no_map(tree: Path, tmp_path: Path) -> None:
+def test_holes_of_zeros_are_no_map(image: Path, tmp_path: Path) -> None:
     """What is a hole because it is zero matters: without that it would be what was on the card before."""
-    image = tmp_path / "image"
-    assemble(tree, image, card(tree))
     said("fallocate", "--dig-holes", image)
     assert not is_sound(flash_by_map(image, tmp_path), tmp_path)
 
 
 @pytest.mark.parametrize("number", [SYSTEM, DATA])
-def test_data_is_no_hole(tree: Path, tmp_path: Path, number: int) -> None:
+def test_data_is_no_hole(image: Path, number: int) -> None:
     """All that a file system uses is in the file, zero or not: its inode tables, for example."""
-    image = tmp_path / "image"
-    assemble(tree, image, card(tree))
     hole_where_free(image)
     about = in_ext4(image, number, "show_super_stats")
     block = int(about.split("inode table at ")[-1].split()[0])

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from imaging import pi_gen
+from imaging import PI_GEN_COPY, pi_gen
 
 
 def repository(place: Path) -> Path:
@@ -16,12 +16,12 @@ def repository(place: Path) -> Path:
 
 
 def test_a_tag_that_was_moved_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PI_GEN", str(repository(tmp_path / "moved")))
+    monkeypatch.setenv(PI_GEN_COPY, str(repository(tmp_path / "moved")))
     with pytest.raises(pi_gen.NotFetched, match=f"not {pi_gen.COMMIT}"):
         pi_gen.fetch(tmp_path / "pi-gen")
 
 
 def test_where_there_is_none_it_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PI_GEN", str(tmp_path / "nothing"))
+    monkeypatch.setenv(PI_GEN_COPY, str(tmp_path / "nothing"))
     with pytest.raises(pi_gen.NotFetched, match="BASE=debian"):
         pi_gen.fetch(tmp_path / "pi-gen")

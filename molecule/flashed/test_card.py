@@ -12,6 +12,7 @@ import pytest
 
 from machines import flashed_card
 from machines.flashed_card import SIZE_MB, FlashedCard
+from machines.guest import CommandFailed
 from machines.provisioning import ORACLE
 from machines.qemu import ARM64, PI3, Board
 from machines.sticks import MB, Stick
@@ -39,7 +40,7 @@ def status(card: FlashedCard) -> dict[str, object]:
     """Return what the recorder tells of itself; nothing where it does not answer."""
     try:
         told: dict[str, object] = json.loads(card.run("missed-moment", "status", "--json"))
-    except flashed_card.CommandFailed:
+    except CommandFailed:
         return {}
     return told
 

@@ -4,27 +4,28 @@ The machine is QEMU's `virt`, with emulated processors: it has no pins. Its came
 is spoken with as its owner would: files on the boot partition, ssh, sticks.
 """
 
+import shlex
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from imaging import host
+from machines.guest import CommandFailed
 from machines.lines import Refused
-from machines.qemu import ARM64, CUT_OFF, MAC, PI3, Board, Qemu, free_port, packets, ssh_network
+from machines.qemu import ARM64, CUT_OFF, PI3, Board, Qemu, free_port, ssh_network
 from machines.sticks import MB
 from machines.usb import UsbPorts
+from machines.waiting import NeverHappened, wait_until
 
 SIZE_MB = 4096
 """What a card has, a power of two as QEMU's card slot wants it."""
 _BOOT_LIMIT_S = 900.0
 _SHUTDOWN_LIMIT_S = 300.0
 _LOOK_AGAIN_S = 2.0
-_TAIL_LINES = 60
 _FIRST_PARTITION = "4M"
 # The webcam, and nothing else of what vivid can be; and a console to read in a failure.
 _BESIDES = (
@@ -45,14 +46,6 @@ _NETWORK = """
 [network]
 enabled = true
 """
-
-
-class CommandFailed(Exception):  # noqa: N818 - it is what is said of the command
-    """A command did not end well; the message is what it said."""
-
-
-class NeverHappened(Exception):  # noqa: N818 - it is what is said of something awaited
-    """What was waited for did not come; the message holds what the console last said."""
 
 
 class Flashed:
@@ -150,14 +143,13 @@ class FlashedCard:
         try:
             self._qemu.has_reset(_SHUTDOWN_LIMIT_S)
         except Refused as refused:
-            raise NeverHappened(f"{refused}\n{self._console_tail()}") from refused
+            raise NeverHappened(f"{refused}\n{self._qemu.console_tail()}") from refused
         self.wait_until(self._answers, _BOOT_LIMIT_S, "ssh answers")
 
     def run(self, *argv: str, stdin: str = "", timeout_s: float = 300.0) -> str:
         """Run a command as root and return what it wrote. Raises CommandFailed."""
-        command = " ".join(["exec", *(f"'{word}'" for word in argv)])
         done = subprocess.run(
-            [*self._ssh, "root@127.0.0.1", command],
+            [*self._ssh, "root@127.0.0.1", shlex.join(["exec", *argv])],
             check=False, input=stdin, capture_output=True, text=True, timeout=timeout_s,
         )  # fmt: skip
         if done.returncode:
@@ -166,15 +158,11 @@ class FlashedCard:
 
     def said_on_the_wire(self) -> list[bytes]:
         """Return every packet that it has ever sent over the network."""
-        return [packet for wire in self._qemu.wires for packet in packets(wire) if packet[6:12] == MAC]
+        return self._qemu.said_on_the_wire()
 
     def wait_until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
         """Look at `condition` until it is true. Raises NeverHappened."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline:
-                raise NeverHappened(f"{what}: not within {timeout_s:g} s\n{self._console_tail()}")
-            time.sleep(_LOOK_AGAIN_S)
+        wait_until(condition, timeout_s, what, _LOOK_AGAIN_S, self._qemu.console_tail)
 
     def _answers(self) -> bool:
         try:
@@ -186,10 +174,6 @@ class FlashedCard:
     def _hang_up(self) -> None:
         if self._let_in:
             subprocess.run([*self._ssh, "-O", "exit", "root@127.0.0.1"], check=False, capture_output=True)
-
-    def _console_tail(self) -> str:
-        lines = self._qemu.console.read_text(errors="replace").splitlines()
-        return "\n".join(["the console ended:", *lines[-_TAIL_LINES:]])
 
 
 def missing() -> str | None:

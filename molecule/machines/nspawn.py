@@ -17,12 +17,12 @@ import time
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from imaging import host
+from imaging import REPOSITORY, host
 from imaging.chroot import Chroot, Layer
-from imaging.debian_root import DebianRoot
+from imaging.debian_root import DebianRoot, remove_tree
 from machines.device_root import DEVICE
 
-PLACE = Path(__file__).parents[2] / ".cache" / "container"
+PLACE = REPOSITORY / ".cache" / "container"
 """Everything that the container leaves on the host, until it is stopped."""
 
 _USER = "pi"
@@ -75,7 +75,7 @@ def stop() -> None:
     """End the container and leave nothing of it, however far `start` came; does nothing where there is none."""
     if pid := _first():
         _kill(pid)
-    subprocess.run(["rm", "-rf", "--one-file-system", "--", PLACE], check=True)
+    remove_tree(PLACE)
 
 
 def _boot(layer: Layer) -> int:

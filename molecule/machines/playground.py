@@ -13,7 +13,8 @@ from machines.lines import Refused
 from machines.qemu import free_port, ssh_network
 from machines.sticks import KINDS, Stick
 from machines.usb import Port
-from machines.virtual_device import NeverHappened, VirtualDevice
+from machines.virtual_device import VirtualDevice
+from machines.waiting import NeverHappened
 
 HELP = f"""
   press, hold      the button: keep the last seconds, or forget them

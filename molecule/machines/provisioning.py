@@ -4,9 +4,10 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from imaging import REPOSITORY
 from imaging.chroot import Chroot
 
-APPLIANCE = Path(__file__).parents[2] / "image" / "appliance.yml"
+APPLIANCE = REPOSITORY / "image" / "appliance.yml"
 """What the playbook is told for a device that is nothing else."""
 ORACLE = Path(__file__).parents[1] / "oracle.py"
 _SETTINGS = "/boot/firmware/missed-moment.toml"

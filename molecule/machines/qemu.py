@@ -83,6 +83,7 @@ class Bootable(Protocol):
         """QEMU's options that say which kernel is started, and with what: here, no firmware reads the disk."""
 
 
+_TAIL_LINES = 60
 _PCAP_HEAD, _PCAP_RECORD = 24, 16
 CUT_OFF = "restrict=on"
 """A network that answers, and leads nowhere."""
@@ -108,7 +109,7 @@ def bytes_written(qmp: Line, device: str) -> int:
     raise Refused(f"there is no {device}")
 
 
-def packets(wire: Path) -> Iterator[bytes]:
+def _packets(wire: Path) -> Iterator[bytes]:
     """Yield the packets in a file as libpcap writes it."""
     content, position = wire.read_bytes(), _PCAP_HEAD
     while position < len(content):
@@ -138,8 +139,17 @@ class Qemu:
         """All that was written to the serial port, since the first start."""
         return self.place / "console"
 
+    def console_tail(self) -> str:
+        """Return what the console last said, for the reader of a failure."""
+        lines = self.console.read_text(errors="replace").splitlines()
+        return "\n".join(["the console ended:", *lines[-_TAIL_LINES:]])
+
+    def said_on_the_wire(self) -> list[bytes]:
+        """Return every packet that the guest has ever sent over the network. Others may say what they like."""
+        return [packet for wire in self._wires for packet in _packets(wire) if packet[6:12] == MAC]
+
     @property
-    def wires(self) -> list[Path]:
+    def _wires(self) -> list[Path]:
         """All that went over the network, as libpcap's files have it: one for each time it was switched on."""
         return sorted(self.place.glob("wire-*.pcap"))
 
@@ -157,7 +167,7 @@ class Qemu:
         if not self._overlay.exists():
             backing = ("-b", self.disk.image, "-F", self.disk.format)
             subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, self._overlay], check=True)
-        wire = self.place / f"wire-{len(self.wires):03}.pcap"
+        wire = self.place / f"wire-{len(self._wires):03}.pcap"
         self.qmp, self.agent = Line(), Line()
         theirs = (self.qmp.theirs.fileno(), self.agent.theirs.fileno())
         board = [option.format(qmp=theirs[0], agent=theirs[1]) for option in self.disk.board.options]

@@ -8,7 +8,6 @@ import json
 import os
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -21,8 +20,9 @@ from machines.guest import CommandFailed, Guest
 from machines.led import Said, read
 from machines.lines import Refused
 from machines.provisioning import ORACLE
-from machines.qemu import CARD, CUT_OFF, MAC, PC, Qemu, bytes_written, packets
+from machines.qemu import CARD, CUT_OFF, PC, Qemu, bytes_written
 from machines.usb import Port, UsbPorts
+from machines.waiting import NeverHappened, wait_until
 from machines.write_log import contains, epochs
 
 _BOOT_LIMIT_S = 300.0
@@ -69,10 +69,6 @@ print(json.dumps([{
     "exported": (moment / "exported.json").exists(),
 } for moment in moments]))
 """
-
-
-class NeverHappened(Exception):  # noqa: N818 - it is what is said of something awaited
-    """What was waited for did not come; the message holds what the device last said of itself."""
 
 
 class VirtualDevice:
@@ -135,7 +131,7 @@ class VirtualDevice:
             self._qemu.agent_is_there(_BOOT_LIMIT_S)
             self.guest.greet(_BOOT_LIMIT_S)
         except Refused as refused:
-            raise NeverHappened(f"the device did not boot: {refused}\n{self._console_tail()}") from refused
+            raise NeverHappened(f"the device did not boot: {refused}\n{self._qemu.console_tail()}") from refused
 
     # What a hand does
 
@@ -214,7 +210,7 @@ class VirtualDevice:
 
     def said_on_the_wire(self) -> list[bytes]:
         """Return every packet that the device has ever sent over the network. Others may say what they like."""
-        return [packet for wire in self._qemu.wires for packet in packets(wire) if packet[6:12] == MAC]
+        return self._qemu.said_on_the_wire()
 
     def written(self) -> int:
         """Return how many bytes were written to the card since power-on."""
@@ -298,11 +294,7 @@ class VirtualDevice:
 
     def wait_until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
         """Look at `condition` until it is true. Raises NeverHappened, with all that may explain it."""
-        deadline = time.monotonic() + timeout_s
-        while not condition():
-            if time.monotonic() > deadline:
-                raise NeverHappened(f"{what}: not within {timeout_s:g} s\n{self.account()}")
-            time.sleep(_LOOK_AGAIN_S)
+        wait_until(condition, timeout_s, what, _LOOK_AGAIN_S, self.account)
 
     def until_it_records(self, timeout_s: float) -> None:
         """Return when it records. Raises NeverHappened."""
@@ -320,11 +312,7 @@ class VirtualDevice:
                 said.append(self.run(*command))
             except (CommandFailed, Refused) as error:
                 said.append(str(error))
-        return "\n".join([*said, self._console_tail()])
-
-    def _console_tail(self) -> str:
-        lines = self._qemu.console.read_text(errors="replace").splitlines()
-        return "\n".join(["the console ended:", *lines[-_TAIL_LINES:]])
+        return "\n".join([*said, self._qemu.console_tail()])
 
 
 def missing() -> str | None:

@@ -21,10 +21,14 @@ SRC = Path(__file__).parents[2] / "src"
 QUICK = "[video]\nwidth = 256\nheight = 144\nbitrate_mbps = 0.5\n[moment]\nbefore_s = 5\nafter_s = 1\n"
 
 
-def missed_moment(*arguments: object) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "missed_moment", *map(str, arguments)]
-    environment = {**os.environ, "PYTHONPATH": str(SRC), "COLUMNS": "200"}
+def python(*arguments: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, *map(str, arguments)]
+    environment = {**os.environ, "PYTHONPATH": f"{SRC}:{Path(__file__).parents[1]}", "COLUMNS": "200"}
     return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def missed_moment(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return python("-m", "missed_moment", *arguments)
 
 
 @pytest.fixture
@@ -211,15 +215,7 @@ synthetic.burn_number = burn
 directory = Path(sys.argv[1])
 program.run(Places(directory / "none.toml", directory / "clips", directory / "s"), "synthetic")
 """
-    environment = {**os.environ, "PYTHONPATH": str(SRC)}
-    died = subprocess.run(
-        [sys.executable, "-c", dying, tmp_path],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    died = python("-c", dying, tmp_path)
     assert died.returncode == 70
     assert "ZeroDivisionError: a bug" in died.stderr
 
@@ -320,15 +316,7 @@ threading.Thread(target=touch).start()
 program.run(Places(directory / "settings.toml", directory / "clips", directory / "s"), "synthetic")
 """
     (tmp_path / "settings.toml").write_text(QUICK + PINS + "[sound]\nenabled = false\n")
-    environment = {**os.environ, "PYTHONPATH": f"{SRC}:{Path(__file__).parents[1]}"}
-    told = subprocess.run(
-        [sys.executable, "-c", touching, tmp_path],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    told = python("-c", touching, tmp_path)
     assert told.stdout.splitlines() == ["off", "the LED shines", "256x144 at 30 fps off", "off"], told.stderr
     [moment] = Catalogue(tmp_path / "clips", LocalDisk()).moments()
     assert len(moment.info().presses_ns) == 1
