@@ -16,6 +16,7 @@ from imaging.workbench import WORKBENCH
 
 _INSIDE = "/missed-moment"
 _KEY_INSIDE = "/mnt/key"
+_PI_GEN_INSIDE = "/mnt/pi-gen"
 _WRITABLE = (".cache", "dist")
 
 
@@ -33,20 +34,25 @@ def main() -> int:
         sys.exit(f"no image is built: {why}")
     if said.key and not said.key.is_file():
         sys.exit(f"no image is built: there is no key at {said.key}")
+    pi_gen = os.environ.get(PI_GEN_COPY)
+    if pi_gen and not Path(pi_gen).is_dir():
+        sys.exit(f"no image is built: {PI_GEN_COPY} is to name a copy of pi-gen's repository, and {pi_gen} is none")
     for place in _WRITABLE:
         (REPOSITORY / place).mkdir(exist_ok=True)
     options = [f"--base={said.base}", f"--commit={_commit()}", f"--url={said.url}"]
     options += [f"--{flag.replace('_', '-')}" for flag in ("pi_gen", "fresh", "release") if getattr(said, flag)]
     options += [f"--key={_KEY_INSIDE}"] if said.key else []
+    lent = {Path(outside): inside for outside, inside in ((said.key, _KEY_INSIDE), (pi_gen, _PI_GEN_INSIDE)) if outside}
     return WORKBENCH.run(
         [VENV_PYTHON, "-m", "imaging.making", *options],
-        binds={REPOSITORY: _INSIDE, **({said.key: _KEY_INSIDE} if said.key else {})},
+        binds={REPOSITORY: _INSIDE, **lent},
         writable={REPOSITORY / place: f"{_INSIDE}/{place}" for place in _WRITABLE},
         env={
             "PYTHONPATH": f"{_INSIDE}/image",
             "PYTHONDONTWRITEBYTECODE": "1",
             "SOURCE_DATE_EPOCH": os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct"),
-            **{name: os.environ[name] for name in (PI_GEN_COPY, "TERM", "COLUMNS") if name in os.environ},
+            **({PI_GEN_COPY: _PI_GEN_INSIDE} if pi_gen else {}),
+            **{name: os.environ[name] for name in ("TERM", "COLUMNS") if name in os.environ},
         },
         cwd=_INSIDE,
         online=True,
