@@ -15,14 +15,17 @@ from imaging import REPOSITORY
 _BIN = Path(sys.executable).parent
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _VARIABLES = ("--extra-vars=ansible_remote_tmp=/tmp", "--extra-vars=ansible_pipelining=true")
-# $1 is the tree; each line is undone by the end of the namespace.
+# $1 is the tree; each line is undone by the end of the namespace. Where systemd-resolved is there, the tree's
+# resolv.conf is a link into /run.
 _MOUNTS = """
     mount -t proc proc "$1/proc"
     mount -t sysfs -o ro sysfs "$1/sys"
     mount --rbind /dev "$1/dev"
     mount -t tmpfs tmpfs "$1/run"
-    [ -e "$1/etc/resolv.conf" ] || : >"$1/etc/resolv.conf"
-    mount --bind -o ro "$(realpath /etc/resolv.conf)" "$1/etc/resolv.conf"
+    names="$1$(chroot "$1" realpath --canonicalize-missing /etc/resolv.conf)"
+    mkdir -p "${names%/*}"
+    [ -e "$names" ] || : >"$names"
+    mount --bind -o ro "$(realpath /etc/resolv.conf)" "$names"
     shift
     "$@" || exit "$?"
 """

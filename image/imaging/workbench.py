@@ -1,6 +1,5 @@
 """The tools that images are made with, all of one Debian: on any host the same make the same bytes."""
 
-import platform
 import subprocess
 from pathlib import Path
 
@@ -44,7 +43,8 @@ WORKBENCH = DebianRoot(
         "zip",
     ),
     inputs=_REQUIREMENTS,
-    setup=venv(*_REQUIREMENTS),
+    # Where pi-gen looks for what it has mounted.
+    setup=(("ln", "--symbolic", "/proc/self/mounts", "/etc/mtab"), *venv(*_REQUIREMENTS)),
 )
 """What pi-gen asks for, what makes cards and releases, emulators of other processors, and Ansible."""
 
@@ -65,6 +65,6 @@ def run_arm64() -> None:
     """
     if not _TABLE.joinpath("register").exists():
         subprocess.run(["mount", "-t", "binfmt_misc", "binfmt_misc", _TABLE], check=True)
-    if platform.machine() != "aarch64" and subprocess.run(["arch-test", "arm64"], check=False).returncode:
+    if subprocess.run(["arch-test", "arm64"], check=False, capture_output=True).returncode:
         entry = f":missed-moment-arm64:M::{_MAGIC}:{_MASK}:{_EMULATOR}:{_FIXED}"
         _TABLE.joinpath("register").write_text(entry, encoding="ascii")
