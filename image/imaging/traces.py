@@ -1,5 +1,7 @@
-"""What making leaves in a root file system that no device must have: identities, keys, lists, logs, caches."""
+"""What making leaves in a root file system that no device must have: identities, keys, lists, logs, caches, times."""
 
+import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,11 +32,16 @@ _GONE = (
     "tmp/.*",
     "var/tmp/*",
 )
+# shadow(5): the day of the last change is the third field. Empty, as where passwords do not age.
+_CHANGED = re.compile(r"^([^:]*:[^:]*):\d+:", re.MULTILINE)
 _RESOLVED = "../run/systemd/resolve/stub-resolv.conf"
 
 
-def remove_traces(tree: Path) -> None:
-    """Remove them. The tree is a device's that has never been switched on."""
+def remove_traces(tree: Path, epoch: int) -> None:
+    """Remove them. The tree is a device's that has never been switched on, and all in it is as of `epoch`, in seconds.
+
+    So it is the same, whenever what it is made of was unpacked.
+    """
     for path in _found(tree):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -43,6 +50,10 @@ def remove_traces(tree: Path) -> None:
     (tree / "etc/resolv.conf").symlink_to(_RESOLVED)
     # Empty, and not "uninitialized": each start would be a first one to a system that cannot be written to.
     (tree / "etc/machine-id").write_text("")
+    shadow = tree / "etc/shadow"
+    shadow.write_text(_CHANGED.sub(r"\1::", shadow.read_text()))
+    for path in (tree, *tree.rglob("*")):
+        os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 
 def _found(tree: Path) -> Iterator[Path]:
