@@ -40,8 +40,12 @@ def _command() -> list[str]:
 
 
 def unpack(tar: Path, tree: Path) -> None:
-    """Make `tree` anew of what is in `tar`. Raises CalledProcessError."""
+    """Make `tree` anew of what is in `tar`; all of it is as young as the tree. Raises CalledProcessError.
+
+    Then the initial RAM disk and the card, in which nothing is younger than SOURCE_DATE_EPOCH, are the same whenever
+    `tar` was made.
+    """
     remove_tree(tree)
     tree.mkdir(parents=True)
-    options = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-permissions")
+    options = ("--numeric-owner", "--xattrs", "--xattrs-include=*", "--same-permissions", "--touch")
     subprocess.run(["tar", "--extract", *options, "--file", tar, "--directory", tree], check=True)

@@ -4,7 +4,6 @@ Called by pi-gen and by `stages` alike, in the workbench: `python -m imaging.sta
 """
 
 import json
-import os
 import sys
 import tomllib
 from pathlib import Path
@@ -20,7 +19,7 @@ def make_camera(tree: Path) -> None:
     """Play the playbook in `tree`, and remove what is left of the making. Raises CommandFailed."""
     told = ("--extra-vars=@image/appliance.yml", "--extra-vars", json.dumps({"image_is": _identity(tree)}))
     Chroot(tree, shown=True).play(*told, playbook="image/image.yml")
-    remove_traces(tree, int(os.environ["SOURCE_DATE_EPOCH"]))
+    remove_traces(tree)
 
 
 def version() -> str:

@@ -1,6 +1,5 @@
-"""What making leaves in a root file system that no device must have: identities, keys, lists, logs, caches, times."""
+"""What making leaves in a root file system that no device must have: identities, keys, lists, logs, caches, days."""
 
-import os
 import re
 import shutil
 from collections.abc import Iterator
@@ -37,11 +36,8 @@ _CHANGED = re.compile(r"^([^:]*:[^:]*):\d+:", re.MULTILINE)
 _RESOLVED = "../run/systemd/resolve/stub-resolv.conf"
 
 
-def remove_traces(tree: Path, epoch: int) -> None:
-    """Remove them. The tree is a device's that has never been switched on, and all in it is as of `epoch`, in seconds.
-
-    So it is the same, whenever what it is made of was unpacked.
-    """
+def remove_traces(tree: Path) -> None:
+    """Remove them. The tree is a device's that has never been switched on."""
     for path in _found(tree):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -52,8 +48,6 @@ def remove_traces(tree: Path, epoch: int) -> None:
     (tree / "etc/machine-id").write_text("")
     shadow = tree / "etc/shadow"
     shadow.write_text(_CHANGED.sub(r"\1::", shadow.read_text()))
-    for path in (tree, *tree.rglob("*")):
-        os.utime(path, (epoch, epoch), follow_symlinks=False)
 
 
 def _found(tree: Path) -> Iterator[Path]:
