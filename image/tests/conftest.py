@@ -12,6 +12,36 @@ FSTAB = """\
 PARTUUID=6d6d0001-01 /boot/firmware vfat defaults 0 2
 PARTUUID=6d6d0001-02 / ext4 defaults 0 1
 """
+STATUS = """\
+Package: base-files
+Status: install ok installed
+Architecture: arm64
+Essential: yes
+Installed-Size: 10
+Version: 13
+Depends: awk
+
+Package: mawk
+Status: install ok installed
+Architecture: arm64
+Provides: awk
+Version: 1.3
+
+Package: python3-av
+Status: install ok installed
+Architecture: arm64
+Version: 14.2
+Depends: libav61 (>= 7) | libav-extra61
+
+Package: libav61
+Status: install ok installed
+Architecture: arm64
+Version: 7.1
+
+Package: gone
+Status: deinstall ok config-files
+Version: 1
+"""
 
 
 @pytest.fixture
@@ -25,6 +55,8 @@ def tree(tmp_path: Path) -> Path:
         "boot/firmware/config.txt": "camera_auto_detect=1\n",
         "boot/firmware/overlays/disable-bt.dtbo": "\0" * 5000,
         "data/clips/.keep": "",
+        "var/lib/dpkg/arch-native": "arm64\n",
+        "var/lib/dpkg/status": STATUS,
     }
     for name, content in files.items():
         file = tree / name
