@@ -4,11 +4,12 @@ The machine is QEMU's `virt`, with emulated processors: it has no pins. Its came
 is spoken with as its owner would: files on the boot partition, ssh, sticks.
 """
 
+import re
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -28,24 +29,14 @@ _SHUTDOWN_LIMIT_S = 300.0
 _LOOK_AGAIN_S = 2.0
 _FIRST_PARTITION = "4M"
 # The webcam, and nothing else of what vivid can be; and a console to read in a failure.
-_BESIDES = (
-    "console=ttyAMA0 modules_load=vivid vivid.n_devs=1 vivid.node_types=0x1 vivid.num_inputs=1 vivid.input_types=0x0"
-)
-_OWNER_S_SETTINGS = """\
-[video]
-width = 320
-height = 180
-fps = 5
-bitrate_mbps = 0.5
-
-[moment]
-before_s = 5
-after_s = 3
-"""
-_NETWORK = """
-[network]
-enabled = true
-"""
+_BESIDES = "modules_load=vivid vivid.n_devs=1 vivid.node_types=0x1 vivid.num_inputs=1 vivid.input_types=0x0"
+_SETTINGS = "missed-moment.toml"
+# What an emulated processor keeps up with.
+_SMALL = {
+    "video": {"width": "320", "height": "180", "fps": "5", "bitrate_mbps": "0.5"},
+    "moment": {"before_s": "5", "after_s": "3"},
+}
+_NETWORK = {"network": {"enabled": "true"}}
 
 
 class Flashed:
@@ -63,16 +54,27 @@ class Flashed:
             card.truncate(size_mb * MB)
         # What a board's firmware would read.
         kernel, initrd, cmdline = (self._read(name) for name in ("vmlinuz-*", "initrd.img-*", "cmdline.txt"))
-        told = f"{cmdline.read_text().strip()} {_BESIDES}"
+        told = f"{cmdline.read_text().strip()} console={board.console} {_BESIDES}"
         self.starts_with: tuple[str | Path, ...] = ("-kernel", kernel, "-initrd", initrd, "-append", told)
         if board is PI3:
             self.starts_with += ("-dtb", self._read("bcm2837-rpi-3-b.dtb"))
 
     def write(self, name: str, text: str) -> None:
-        """Write a file onto the boot partition."""
+        """Put a file onto the boot partition, or into the place of one that is there."""
         file = self.image.with_name("written")
         file.write_text(text)
         subprocess.run(["mcopy", "-o", "-i", self._boot, file, f"::{name}"], check=True)
+
+    def choose(self, settings: Mapping[str, Mapping[str, str]]) -> None:
+        """Take the `#` from before settings that are explained on the boot partition, and change their values."""
+        text = self._read(_SETTINGS).read_text()
+        for table, values in settings.items():
+            for key, value in values.items():
+                explained = rf"(?ms)^(\[{table}\]$.*?^)# {key} = \S+"
+                text, found = re.subn(explained, rf"\g<1>{key} = {value}", text, count=1)
+                if not found:
+                    raise Refused(f"{_SETTINGS} does not explain [{table}] {key}:\n{text}")
+        self.write(_SETTINGS, text)
 
     def _read(self, name: str) -> Path:
         target = self.image.with_name(name.strip("*"))
@@ -97,7 +99,7 @@ class FlashedCard:
         if let_in:
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
             self._flashed.write("authorized_keys", key.with_suffix(".pub").read_text())
-        self._flashed.write("missed-moment.toml", _OWNER_S_SETTINGS + (_NETWORK if let_in else ""))
+        self._flashed.choose({**_SMALL, **(_NETWORK if let_in else {})})
         self._let_in = let_in
         options = {
             "StrictHostKeyChecking": "no",

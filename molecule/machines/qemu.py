@@ -39,7 +39,7 @@ _PCI = (
 class Board:
     """A kind of machine: which QEMU it is, what is on it, and what QEMU calls its USB ports.
 
-    One that `has_card_slot` has its disk in there.
+    One that `has_card_slot` has its disk in there. `console` is what its kernel calls the serial port that is read.
     """
 
     command: str
@@ -47,6 +47,7 @@ class Board:
     options: tuple[str, ...]
     usb: str = "xhci.0"
     has_card_slot: bool = False
+    console: str = "ttyS0"
 
 
 PC = Board(
@@ -58,8 +59,17 @@ ARM64 = Board(
     "qemu-system-aarch64",
     "qemu-system-arm",
     ("-machine", "virt", "-cpu", "cortex-a53", *_COMMON, *_PCI),
+    console="ttyAMA0",
 )
-PI3 = Board(ARM64.command, ARM64.package, ("-machine", "raspi3b", *_COMMON), usb="usb-bus.0", has_card_slot=True)
+PI3 = Board(
+    ARM64.command,
+    ARM64.package,
+    # At the first serial port of a real one is the Bluetooth chip.
+    ("-machine", "raspi3b", *_COMMON, "-serial", "null"),
+    usb="usb-bus.0",
+    has_card_slot=True,
+    console="ttyS1",
+)
 """As QEMU has it: without a network, and without the firmware that reads the card first."""
 
 
