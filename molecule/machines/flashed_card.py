@@ -28,7 +28,7 @@ _BOOT_LIMIT_S = 900.0
 _SHUTDOWN_LIMIT_S = 300.0
 _LOOK_AGAIN_S = 2.0
 _FIRST_PARTITION = "4M"
-# The webcam, and nothing else of what vivid can be; and a console to read in a failure.
+# The webcam, and nothing else of what vivid can be.
 _BESIDES = "modules_load=vivid vivid.n_devs=1 vivid.node_types=0x1 vivid.num_inputs=1 vivid.input_types=0x0"
 _SETTINGS = "missed-moment.toml"
 # What an emulated processor keeps up with.
@@ -54,7 +54,7 @@ class Flashed:
             card.truncate(size_mb * MB)
         # What a board's firmware would read.
         kernel, initrd, cmdline = (self._read(name) for name in ("vmlinuz-*", "initrd.img-*", "cmdline.txt"))
-        told = f"{cmdline.read_text().strip()} console={board.console} {_BESIDES}"
+        told = f"{cmdline.read_text().strip()} {board.cmdline} {_BESIDES}"
         self.starts_with: tuple[str | Path, ...] = ("-kernel", kernel, "-initrd", initrd, "-append", told)
         if board is PI3:
             self.starts_with += ("-dtb", self._read("bcm2837-rpi-3-b.dtb"))

@@ -39,7 +39,7 @@ _PCI = (
 class Board:
     """A kind of machine: which QEMU it is, what is on it, and what QEMU calls its USB ports.
 
-    One that `has_card_slot` has its disk in there. `console` is what its kernel calls the serial port that is read.
+    One that `has_card_slot` has its disk in there. `cmdline` is what its kernel has to be told for it.
     """
 
     command: str
@@ -47,7 +47,7 @@ class Board:
     options: tuple[str, ...]
     usb: str = "xhci.0"
     has_card_slot: bool = False
-    console: str = "ttyS0"
+    cmdline: str = ""
 
 
 PC = Board(
@@ -59,7 +59,7 @@ ARM64 = Board(
     "qemu-system-aarch64",
     "qemu-system-arm",
     ("-machine", "virt", "-cpu", "cortex-a53", *_COMMON, *_PCI),
-    console="ttyAMA0",
+    cmdline="console=ttyAMA0",
 )
 PI3 = Board(
     ARM64.command,
@@ -68,7 +68,8 @@ PI3 = Board(
     ("-machine", "raspi3b", *_COMMON, "-serial", "null"),
     usb="usb-bus.0",
     has_card_slot=True,
-    console="ttyS1",
+    # This watchdog bites as soon as it is armed.
+    cmdline="console=ttyS1 systemd.watchdog_sec=0",
 )
 """As QEMU has it: without a network, and without the firmware that reads the card first."""
 
