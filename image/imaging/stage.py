@@ -4,8 +4,8 @@ Called by pi-gen and by `stages` alike, in the workbench: `python -m imaging.sta
 """
 
 import json
+import runpy
 import sys
-import tomllib
 from pathlib import Path
 
 from imaging import PROJECT
@@ -24,7 +24,7 @@ def make_camera(tree: Path) -> None:
 
 def version() -> str:
     """Return the version of what the image holds."""
-    return str(tomllib.loads((PROJECT / "pyproject.toml").read_text())["project"]["version"])
+    return str(runpy.run_path(str(PROJECT / "src/missed_moment/__init__.py"))["__version__"])
 
 
 def _identity(tree: Path) -> dict[str, str]:
