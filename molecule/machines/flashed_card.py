@@ -1,7 +1,7 @@
 """A card with the image that ships, in an arm64 machine; only files on the boot partition are written, as by its owner.
 
-The machine is QEMU's `virt`, with emulated processors: it has no pins. Its camera is the kernel's simulated webcam. It
-is spoken with as its owner would: files on the boot partition, ssh, sticks.
+The machine is QEMU's `virt`, which has no pins, or its Raspberry Pi 3, which has no network. Its camera is the kernel's
+simulated webcam. It is spoken with as its owner would: files on the boot partition, ssh, sticks.
 """
 
 import re
