@@ -60,10 +60,11 @@ def _live(device: VirtualDevice) -> Day:
         number = max(day.kept_at, default=0) + 1
         device.wait_until(lambda: "kept" in device.led_names(pressed), 60, "the LED says kept")
         day.kept_at[number] = entries(device.writes)
+        # A press meanwhile would let this one grow.
+        device.wait_until(lambda: len(device.moments()) == number, 60, "it is whole")
 
     for _ in range(3):
         press()
-    device.wait_until(lambda: len(device.moments()) == 3, 60, "all are whole")
     device.press_and_kill()  # the recorder, not the power: finished by the one that comes after it
     device.wait_until(lambda: len(device.moments()) == 4, 120, "it is finished")
     day.kept_at[4] = entries(device.writes)
