@@ -4,20 +4,20 @@ The machine is QEMU's `virt`, which has no pins, or its Raspberry Pi 3, which ha
 simulated webcam. It is spoken with as its owner would: files on the boot partition, ssh, sticks.
 """
 
-import re
 import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from imaging import host
+from machines import settings
 from machines.guest import CommandFailed
 from machines.lines import Refused
-from machines.qemu import ARM64, CUT_OFF, PI3, Board, Qemu, free_port, ssh_network
+from machines.qemu import ARM64, CUT_OFF, Board, Qemu, free_port, ssh_network
 from machines.sticks import MB
 from machines.usb import UsbPorts
 from machines.waiting import NeverHappened, wait_until
@@ -30,13 +30,16 @@ _LOOK_AGAIN_S = 2.0
 _FIRST_PARTITION = "4M"
 # The webcam, and nothing else of what vivid can be.
 _BESIDES = "modules_load=vivid vivid.n_devs=1 vivid.node_types=0x1 vivid.num_inputs=1 vivid.input_types=0x0"
-_SETTINGS = "missed-moment.toml"
 # What an emulated processor keeps up with.
-_SMALL = {
-    "video": {"width": "320", "height": "180", "fps": "5", "bitrate_mbps": "0.5"},
-    "moment": {"before_s": "5", "after_s": "3"},
-}
-_NETWORK = {"network": {"enabled": "true"}}
+_SMALL: tuple[tuple[str, str, object], ...] = (
+    ("video", "width", 320),
+    ("video", "height", 180),
+    ("video", "fps", 5),
+    ("video", "bitrate_mbps", 0.5),
+    ("moment", "before_s", 5),
+    ("moment", "after_s", 3),
+)
+_NETWORK = ("network", "enabled", True)
 
 
 class Flashed:
@@ -56,8 +59,8 @@ class Flashed:
         kernel, initrd, cmdline = (self._read(name) for name in ("vmlinuz-*", "initrd.img-*", "cmdline.txt"))
         told = f"{cmdline.read_text().strip()} {board.cmdline} {_BESIDES}"
         self.starts_with: tuple[str | Path, ...] = ("-kernel", kernel, "-initrd", initrd, "-append", told)
-        if board is PI3:
-            self.starts_with += ("-dtb", self._read("bcm2837-rpi-3-b.dtb"))
+        if board.device_tree:
+            self.starts_with += ("-dtb", self._read(board.device_tree))
 
     def write(self, name: str, text: str) -> None:
         """Put a file onto the boot partition, or into the place of one that is there."""
@@ -65,16 +68,14 @@ class Flashed:
         file.write_text(text)
         subprocess.run(["mcopy", "-o", "-i", self._boot, file, f"::{name}"], check=True)
 
-    def choose(self, settings: Mapping[str, Mapping[str, str]]) -> None:
-        """Take the `#` from before settings that are explained on the boot partition, and change their values."""
-        text = self._read(_SETTINGS).read_text()
-        for table, values in settings.items():
-            for key, value in values.items():
-                explained = rf"(?ms)^(\[{table}\]$.*?^)# {key} = \S+"
-                text, found = re.subn(explained, rf"\g<1>{key} = {value}", text, count=1)
-                if not found:
-                    raise Refused(f"{_SETTINGS} does not explain [{table}] {key}:\n{text}")
-        self.write(_SETTINGS, text)
+    def choose(self, table: str, key: str, value: object) -> None:
+        """Change a setting on the boot partition. Raises Refused where there is no such table."""
+        text = self._read(settings.NAME).read_text()
+        edit = ("sed", "-e", settings.sed_script(table, key, value))
+        edited = subprocess.run(edit, check=True, input=text, capture_output=True, text=True).stdout
+        if edited == text:
+            raise Refused(f"{settings.NAME} has no [{table}]:\n{text}")
+        self.write(settings.NAME, edited)
 
     def _read(self, name: str) -> Path:
         target = self.image.with_name(name.strip("*"))
@@ -99,7 +100,8 @@ class FlashedCard:
         if let_in:
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
             self._flashed.write("authorized_keys", key.with_suffix(".pub").read_text())
-        self._flashed.choose({**_SMALL, **(_NETWORK if let_in else {})})
+        for setting in (*_SMALL, _NETWORK) if let_in else _SMALL:
+            self._flashed.choose(*setting)
         self._let_in = let_in
         options = {
             "StrictHostKeyChecking": "no",

@@ -39,7 +39,8 @@ _PCI = (
 class Board:
     """A kind of machine: which QEMU it is, what is on it, and what QEMU calls its USB ports.
 
-    One that `has_card_slot` has its disk in there. `cmdline` is what its kernel has to be told for it.
+    One that `has_card_slot` has its disk in there. `cmdline` is what its kernel has to be told for it,
+    `device_tree` the file that describes it, where QEMU does not.
     """
 
     command: str
@@ -48,6 +49,7 @@ class Board:
     usb: str = "xhci.0"
     has_card_slot: bool = False
     cmdline: str = ""
+    device_tree: str = ""
 
 
 PC = Board(
@@ -70,6 +72,7 @@ PI3 = Board(
     has_card_slot=True,
     # This watchdog bites as soon as it is armed.
     cmdline="console=ttyS1 systemd.watchdog_sec=0",
+    device_tree="bcm2837-rpi-3-b.dtb",
 )
 """As QEMU has it: without a network, and without the firmware that reads the card first."""
 

@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from imaging import host
 from imaging.debian_root import DebianRoot
+from machines import settings
 from machines.disk import Disk, device_disk
 from machines.guest import CommandFailed, Guest
 from machines.led import Said, read
@@ -179,9 +180,7 @@ class VirtualDevice:
 
     def write_setting(self, table: str, key: str, value: object) -> None:
         """Write a setting onto the boot partition, as the owner does with any computer."""
-        own = rf"/^\[{table}\]/,/^\[/ {{ /^#* *{key} = /d }}"
-        edit = rf"{own}; /^\[{table}\]/a {key} = {json.dumps(value)}"
-        self._as_owner('sed -i -e "$1" missed-moment.toml', edit)
+        self._as_owner(f'sed -i -e "$1" {settings.NAME}', settings.sed_script(table, key, value))
 
     def _as_owner(self, script: str, argument: str) -> None:
         """Run a script in the boot partition, where owners put things with any computer."""
@@ -282,11 +281,6 @@ class VirtualDevice:
         """Return the names of the USB disks that the system sees."""
         listed = self.run("lsblk", "--nodeps", "--noheadings", "--output", "NAME,TRAN").splitlines()
         return [line.split()[0] for line in listed if line.split()[1:] == ["usb"]]
-
-    def reached_s(self, unit: str) -> float:
-        """Return when a unit became active, on the device's clock."""
-        said = self.run("systemctl", "show", "--property=ActiveEnterTimestampMonotonic", "--value", unit)
-        return int(said) / 1e6
 
     def look_at_everything(self) -> str:
         """Return what the oracle says of the device. Raises CommandFailed where it is not as it must be."""
