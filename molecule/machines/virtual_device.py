@@ -28,12 +28,14 @@ from machines.write_log import contains, epochs
 
 _BOOT_LIMIT_S = 300.0
 _SHUTDOWN_LIMIT_S = 120.0
+_CLAP_LIMIT_S = 60.0
 _LOOK_AGAIN_S = 0.5
 _ORACLE_LIMIT_S = 600.0
 _TAIL_LINES = 40
 _PARTITIONS = ("vda1", "vda2", "vda3")
 _PULL = "/run/virtual-board/pins/sim_gpio17/pull"
 _CLAP = "/usr/local/lib/virtual-board/clap"
+_LOUDSPEAKER = "/proc/asound/Loopback/pcm1p/sub0/status"
 _CAMERA = "/sys/bus/platform/drivers/vivid"
 # Seconds and 0 or 1, for each change of the LED since `since`.
 _EDGES = "/gpio_value:/ { at = $(NF - 4) + 0; if ($NF != last && at >= since) print at, $NF; last = $NF }"
@@ -44,6 +46,9 @@ _PRESS_AND_KILL = f"""
 echo pull-down >{_PULL}; sleep 0.2; echo pull-up >{_PULL}
 until [ -e /data/clips/.incoming/moment-*/moment.json ]; do sleep 0.05; done
 systemctl kill --signal=KILL missed-moment.service
+"""
+_PRESS_OFTEN = f"""
+for press in $(seq "$1"); do echo pull-down >{_PULL}; sleep 0.2; echo pull-up >{_PULL}; sleep 1.5; done
 """
 _NOISE = f"""
 for burst in $(seq "$1"); do
@@ -145,6 +150,10 @@ class VirtualDevice:
         """Press and hold, which means: forget. Returns when that began, on the device's clock."""
         return self.press(4.0)
 
+    def press_often(self, times: int) -> None:
+        """Press again and again, each time before the moment has ended, so that it grows by about two seconds."""
+        self.run("sh", "-c", _PRESS_OFTEN, "sh", str(times))
+
     def press_and_kill(self) -> None:
         """Press, and kill the recorder as soon as the moment is kept, while it still grows."""
         self.run("sh", "-c", _PRESS_AND_KILL)
@@ -163,12 +172,12 @@ class VirtualDevice:
         """Plug the webcam in again."""
         self.run("sh", "-c", f"echo vivid.0 >{_CAMERA}/bind")
 
-    def clap(self, seconds: int) -> float:
-        """Clap in front of camera and microphone, once a second, for so long; returns when that begins."""
+    def clap(self, seconds: int) -> None:
+        """Clap in front of camera and microphone, about once a second, for so long; returns when that begins."""
         # With the Python that the recorder runs on.
         script = 'exec "$(dirname "$(readlink /usr/local/bin/missed-moment)")/python" "$@"'
         self.run("systemd-run", "--quiet", "--collect", "sh", "-c", script, "sh", _CLAP, str(seconds))
-        return self.now()
+        self.wait_until(lambda: "RUNNING" in self.run("cat", _LOUDSPEAKER), _CLAP_LIMIT_S, "the clapping begins")
 
     def plug(self, stick: Path, **manner: Any) -> Port:
         """Plug in the stick whose image is `stick`, in the `manner` that `UsbPorts.plug` knows. Returns where it is."""
