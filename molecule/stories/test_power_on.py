@@ -1,7 +1,7 @@
 """Power on, and it films: nobody logs in, nothing is connected."""
 
 from machines.virtual_device import VirtualDevice
-from stories.starting import films_before_all_is_there
+from stories.starting import films_before_all_is_there, reached_s
 
 
 def test_power_on(switched_on: VirtualDevice) -> None:
@@ -18,6 +18,9 @@ def test_power_on(switched_on: VirtualDevice) -> None:
     assert status["camera"] == "webcam"
     assert status["faults"] == {}
 
+    # Ready means that it films.
+    assert reached_s(device.run, "missed-moment.service") < reached_s(device.run, "multi-user.target")
     films_before_all_is_there(status["frames"]["first_s"], device.run)
+
     assert device.run("who") == ""
     device.look_at_everything()
