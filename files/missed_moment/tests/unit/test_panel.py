@@ -123,8 +123,10 @@ def test_the_button_reports_its_press_and_the_led_shines(factory: MockFactory) -
         wait_for(lambda: bool(touches))
         factory.pin(17).drive_high()
         assert [type(touch) for touch in touches] == [Press]
-        panel.shine(1.0)
-        assert factory.pin(27).state == 1.0
+        for level in (1.0, 0.3, 0.0):
+            panel.shine(level)
+            assert factory.pin(27).state == level
+            assert (factory.pin(27).frequency is not None) is (0 < level < 1), "pulses are for dim light alone"
     finally:
         panel.close()
 

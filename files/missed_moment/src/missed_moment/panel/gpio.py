@@ -14,6 +14,7 @@ from missed_moment.config import ButtonSettings, LedSettings
 from missed_moment.errors import PanelError
 from missed_moment.panel.touch import Touch, TouchGrammar
 
+_DIM_HZ = 100
 _GO_ON = "the recorder goes on without them"
 
 
@@ -53,7 +54,7 @@ class GpioPanel:
         self._on_touch = on_touch
         self._edges: SimpleQueue[tuple[int, bool] | None] = SimpleQueue()
         try:
-            self._led = PWMLED(led.pin, pin_factory=factory)
+            self._led = PWMLED(led.pin, frequency=None, pin_factory=factory)
             self._button = Button(button.pin, pull_up=button.active_low, pin_factory=factory)
             self._switch = None
             if button.switch_pin is not None:
@@ -71,6 +72,8 @@ class GpioPanel:
 
     def shine(self, level: float) -> None:
         """Shine at `level`, from 0 (dark) to 1."""
+        # Only what is dimmed: lgpio's thread that switches it loses a blink where it is late, and never rests.
+        self._led.frequency = _DIM_HZ if 0 < level < 1 else None
         self._led.value = level
 
     def close(self) -> None:
