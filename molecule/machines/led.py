@@ -1,84 +1,201 @@
-"""Reading the LED, as a person would who knows the card: from when it was lit to what it said.
+"""Reading the LED, as a person would who knows the card: from light and darkness to what was said.
 
-Each stretch of light or darkness becomes a letter for how long it was, and what the LED says is a pattern of
-letters. They are written from the card and not from the program that shines: a slip there cannot excuse itself
-here. An emulated processor is late at times: what it shows is never shorter than it should be, but often longer. So
-one short stretch among blinks tells that they are quick, and a long one tells nothing.
+The signs are written from the card and not from the program that shines: a slip there cannot excuse itself here. An
+emulated processor is late at times: what it shows is never shorter than it should be, unless something else is shown
+instead, but often longer. So of all that may have been said, the likeliest is what was the least late in all: a
+Viterbi search through the stretches of light and darkness.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from typing import Literal, Self
 
 Edge = tuple[float, bool]
 """A time in seconds, and whether the LED is lit from then on."""
 
-_QUICK_S = 0.185
-_BLINK_S = 0.6
-_LONG_BLINK_S = 1.8
-_LIT = ((0.05, "f"), (_QUICK_S, "q"), (_BLINK_S, "b"), (_LONG_BLINK_S, "l"), (float("inf"), "L"))
-"""Light up to so many seconds: flicker, a quick blink, a blink, a long blink, a light."""
-_DARK = ((0.05, "f"), (_QUICK_S, "."), (0.5, ","), (0.8, ";"), (4.0, "_"), (float("inf"), "O"))
-"""Darkness up to so many seconds; flicker of both kinds is dim light."""
+_Light = Literal["lit", "dark", "dim"]
 
-# What follows upon light runs together with it, so that the first of some blinks may seem long: then the light
-# was there before. The first pattern that fits is it.
-_CARD = re.compile(
-    r"""
-    (?P<filling>   f ([fqb.,;]* f){3,} )
-    | (?P<forgotten> [lL] [,;] l (?= [;_O] ) )
-    | (?P<blinks>    [qblL] ([.,] [qb])+ (?= (?P<after> . )? ) )
-    | (?P<recording> [qb] (?= _ ) )
-    | (?P<solid>     [lL] )
-    | (?P<off>       O )
-    """,
-    re.VERBOSE,
-)
-_LIGHT_BEFORE_S = {"forgotten": _LONG_BLINK_S, "kept": _QUICK_S, "copying": _BLINK_S, "fault": _BLINK_S}
-"""A first blink that is longer than this began as a light that says something by itself: solid."""
+_ANY_S = float("inf")
+_EARLY_S = 0.01
+"""The notes of when the LED changed are less exact than the program that changes it, by so much."""
+_CHANGE_S = 0.5
+"""To say something else is as rare as to be late by so much."""
+_UNCLEAR_S = 3.0
+"""And so is to say something that is not on the card."""
+_BROKEN_OFF_S = 1.0
+"""And so is to break off what says nothing before it is over."""
+_HOPELESS_S = 4.0
+"""What is later than the best guess by so much is given up."""
+_PAUSE_S = 0.8
+"""A last darkness that has lasted so long is a pause, and none between two blinks."""
 
 
 @dataclass(frozen=True)
-class Said:
-    """What the LED said from `start_s` on: the card's word, with the number of blinks where it is a fault."""
+class _Step:
+    light: _Light
+    least_s: float
+    most_s: float
+
+
+@dataclass(frozen=True)
+class _Sign:
+    """Something that the card explains, once around: if `whole`, it says nothing before it is over."""
 
     name: str
-    start_s: float
+    steps: tuple[_Step, ...]
+    whole: bool = False
+    rare_s: float = _CHANGE_S
 
 
-def read(edges: Iterable[Edge], until_s: float) -> list[Said]:
-    """Return what the LED said between the first of `edges` and `until_s`, in order, each thing once in a row."""
-    changes = [next(same) for _, same in groupby(edges, key=lambda edge: edge[1])]
-    runs = [(start_s, end_s - start_s, lit) for (start_s, lit), (end_s, _) in pairwise([*changes, (until_s, False)])]
-    said = list(_words(runs))
-    return [next(same) for _, same in groupby(said, key=lambda word: word.name)]
+def _blinks(name: str, count: int, lit_s: float, dark_s: float, pause_s: float, *, whole: bool = False) -> _Sign:
+    lit, dark, pause = (_Step("lit", lit_s, lit_s), _Step("dark", dark_s, dark_s), _Step("dark", pause_s, pause_s))
+    return _Sign(name, (*((lit, dark) * count)[:-1], pause), whole)
 
 
-def _words(runs: list[tuple[float, float, bool]]) -> Iterator[Said]:
-    letters = "".join(_letter(length_s, _LIT if lit else _DARK) for _, length_s, lit in runs)
-    for match in _CARD.finditer(letters):
-        name = str(match.lastgroup) if match["blinks"] is None else _blinks(match["blinks"], match["after"] or "")
-        if not name:
-            continue
-        start_s, length_s, _ = runs[match.start()]
-        if length_s > _LIGHT_BEFORE_S.get(name.split()[0], float("inf")):
-            yield Said("solid", start_s)
-        yield Said(name, start_s)
+_SIGNS = (
+    _Sign("filling", (_Step("dim", 0, _ANY_S),)),
+    _blinks("recording", 1, 0.08, 1.92, 1.92),
+    _Sign("solid", (_Step("lit", 0.6, _ANY_S),), whole=True),
+    _blinks("kept", 3, 0.12, 0.12, 0.52, whole=True),
+    _Sign("copying", (_Step("lit", 0.1, 0.1), _Step("dark", 0.1, 0.3)) * 2, whole=True),
+    _blinks("forgotten", 2, 1.0, 0.4, 0.8, whole=True),
+    *(_blinks(f"fault {count}", count, 0.25, 0.25, 1.75) for count in range(2, 10)),
+    _Sign("off", (_Step("dark", 4.0, _ANY_S),), whole=True),
+    *(_Sign("", (_Step(light, 0, _ANY_S),), rare_s=_UNCLEAR_S) for light in ("lit", "dark", "dim")),
+)
+"""All that is on the card, and what is not on it. What the card shows without an end says nothing where it is short."""
+
+_LETTERS = {"lit": ((0.05, "f"), (0.6, "b"), (_ANY_S, "_")), "dark": ((0.05, "f"), (0.8, "b"), (_ANY_S, "_"))}
+"""Light and darkness of up to so many seconds: flicker, what may come between flicker, and what does not."""
+_FLICKER = re.compile("f(b*f){3,}")
 
 
-def _blinks(letters: str, after: str) -> str:
-    """Tell what a row of blinks says: by how many there are, whether any was quick, and how dark it is after them.
+@dataclass(frozen=True)
+class _Stretch:
+    light: _Light
+    length_s: float
 
-    Empty where that is not certain yet, because it is still going on.
+
+_Said = tuple["_Said", str] | None
+"""What was said last, after what was said before that."""
+
+
+@dataclass(frozen=True)
+class _Guess:
+    """That the LED is at this step of a sign, having been late by `late_s` in all."""
+
+    late_s: float
+    sign: _Sign
+    at: int
+    begun: bool = True
+    """The sign was seen to begin."""
+    said: _Said = None
+    done: bool = False
+    """The step was shown for as long as it should be, so that the next one may follow."""
+
+    @property
+    def step(self) -> _Step:
+        return self.sign.steps[self.at]
+
+    @property
+    def last(self) -> bool:
+        return self.at == len(self.sign.steps) - 1
+
+    def lasts(self, length_s: float) -> Self:
+        """Return the guess that this step was shown for so long."""
+        done = length_s >= self.step.least_s - _EARLY_S
+        told = self.last and (done or (length_s >= _PAUSE_S and not self.sign.whole))
+        news = told and self.begun and self.sign.name and (self.said is None or self.said[1] != self.sign.name)
+        said = (self.said, self.sign.name) if news else self.said
+        return replace(self, late_s=self.late_s + max(0.0, length_s - self.step.most_s), said=said, done=done)
+
+    def goes_on(self) -> Self:
+        """Return the guess that the next step follows."""
+        return replace(self, at=0, begun=True) if self.last else replace(self, at=self.at + 1)
+
+    @property
+    def left_s(self) -> float:
+        """How late it is in all, if it says nothing more."""
+        broken_off = self.sign.whole and not (self.done and self.last)
+        return self.late_s + (_BROKEN_OFF_S if broken_off else 0.0)
+
+    def gives_way(self, sign: _Sign) -> Self:
+        """Return the guess that another sign follows."""
+        return replace(self, late_s=self.left_s + sign.rare_s, sign=sign, at=0, begun=True)
+
+
+def read(edges: Iterable[Edge], until_s: float) -> list[str]:
+    """Return what the LED said between the first of `edges` and `until_s`: the card's words, each once in a row.
+
+    A fault's has the number of blinks.
     """
-    count, quick = len(letters) // 2 + 1, not {"q", "."}.isdisjoint(letters[1:])
-    if count == 3 and after in {";", "_", "O"} and (quick or after == ";"):
-        return "kept"
-    if quick:
-        return "copying"
-    return f"fault {count}" if after in {"_", "O"} else ""
+    guesses: list[_Guess] = []
+    for stretch in _stretches(edges, until_s):
+        guesses = _likely(_explain(stretch, guesses))
+    words, said = [], guesses[0].said if guesses else None
+    while said:
+        said, last = said
+        words.append(last)
+    return words[::-1]
 
 
-def _letter(length_s: float, letters: tuple[tuple[float, str], ...]) -> str:
-    return next(letter for limit_s, letter in letters if length_s < limit_s)
+def _stretches(edges: Iterable[Edge], until_s: float) -> Iterator[_Stretch]:
+    """Return light and darkness in turn; flicker of both kinds, with what little comes in between, is dim light."""
+    changes = [next(same) for _, same in groupby(edges, key=lambda edge: edge[1])]
+    runs = [
+        _Stretch("lit" if lit else "dark", end_s - start_s)
+        for (start_s, lit), (end_s, _) in pairwise([*changes, (until_s, False)])
+    ]
+    at = 0
+    for flicker in _FLICKER.finditer("".join(map(_letter, runs))):
+        yield from runs[at : flicker.start()]
+        at = flicker.end()
+        yield _Stretch("dim", sum(run.length_s for run in runs[flicker.start() : at]))
+    yield from runs[at:]
+
+
+def _letter(run: _Stretch) -> str:
+    return next(letter for limit_s, letter in _LETTERS[run.light] if run.length_s < limit_s)
+
+
+def _explain(stretch: _Stretch, before: list[_Guess]) -> Iterator[_Guess]:
+    """Return all that the LED may have been at when `stretch` ended."""
+    begun = [sign for sign in _SIGNS if sign.steps[0].light == stretch.light]
+    for guess in _open(before, begun):
+        if guess.step.light != stretch.light:
+            continue
+        yield guess.lasts(stretch.length_s)
+        for sign in begun:  # what follows may be lit as well, or dark: then they run together
+            first_s = min(guess.step.most_s, stretch.length_s - sign.steps[0].least_s)
+            if first_s > (guess.step.least_s if guess.sign.whole else 0) - _EARLY_S:
+                yield guess.lasts(first_s).gives_way(sign).lasts(stretch.length_s - first_s)
+
+
+def _open(before: list[_Guess], begun: list[_Sign]) -> Iterator[_Guess]:
+    """Return all that the LED may have been at when a stretch began: it goes on, or something else is `begun`."""
+    if not before:
+        for sign in _SIGNS:
+            for at in range(len(sign.steps)):
+                yield _Guess(sign.rare_s, sign, at, begun=at == 0)
+        return
+    for guess in before:
+        if guess.done:
+            yield guess.goes_on()
+    leaving = min(before, key=lambda guess: guess.left_s)
+    for sign in begun:
+        yield leaving.gives_way(sign)
+
+
+def _likely(guesses: Iterable[_Guess]) -> list[_Guess]:
+    """Return the best guess for each step that the LED may be at, the best of all first."""
+    best: dict[tuple[str, int, bool], _Guess] = {}
+    for guess in sorted(guesses, key=_lateness):
+        best.setdefault((guess.sign.name, guess.at, guess.done), guess)
+    limit_s = min(map(_lateness, best.values())) + _HOPELESS_S
+    return [guess for guess in best.values() if guess.late_s < limit_s]
+
+
+def _lateness(guess: _Guess) -> float:
+    return guess.late_s

@@ -18,7 +18,7 @@ from imaging.debian_root import DebianRoot
 from machines import settings
 from machines.disk import Disk, device_disk
 from machines.guest import CommandFailed, Guest
-from machines.led import Said, read
+from machines.led import Edge, read
 from machines.lines import Refused
 from machines.provisioning import ORACLE
 from machines.qemu import CARD, CUT_OFF, PC, Qemu, bytes_written
@@ -197,16 +197,14 @@ class VirtualDevice:
 
     # What an eye sees
 
-    def led_since(self, mark: float) -> list[Said]:
-        """Return what the LED said since `mark`, on the device's clock."""
-        now = self.now()
-        changes = self.run("awk", "-v", f"since={mark}", _EDGES, "/sys/kernel/tracing/trace").splitlines()
-        edges = ((float(at), lit == "1") for at, lit in map(str.split, changes))
-        return read(edges, now)
-
     def led_names(self, mark: float = 0.0) -> list[str]:
-        """Return the names alone of what the LED said since `mark`."""
-        return [word.name for word in self.led_since(mark)]
+        """Return what the LED said since `mark`, on the device's clock."""
+        until = self.now()  # first: there may be more edges by then, but none is missing
+        return read(self._led_edges(mark), until)
+
+    def _led_edges(self, mark: float) -> list[Edge]:
+        changes = self.run("awk", "-v", f"since={mark}", _EDGES, "/sys/kernel/tracing/trace").splitlines()
+        return [(float(at), lit == "1") for at, lit in map(str.split, changes)]
 
     def now(self) -> float:
         """Return what time it is on the device's clock, which counts seconds since it was switched on."""
@@ -305,14 +303,16 @@ class VirtualDevice:
 
     def account(self) -> str:
         """Return what the device has to say of itself, for the reader of a failure."""
+        looks: tuple[Callable[[], str], ...] = (
+            lambda: self.run("missed-moment", "status"),
+            lambda: self.run("journalctl", "--no-pager", "-n", str(_TAIL_LINES), "-u", "missed-moment*"),
+            lambda: self.run("systemctl", "--no-pager", "--failed"),
+            lambda: " ".join(f"{at:.2f} {'lit' if lit else 'dark'}" for at, lit in self._led_edges(0)[-_TAIL_LINES:]),
+        )
         said = []
-        for command in (
-            ("missed-moment", "status"),
-            ("journalctl", "--no-pager", "-n", str(_TAIL_LINES), "-u", "missed-moment*"),
-            ("systemctl", "--no-pager", "--failed"),
-        ):
+        for look in looks:
             try:
-                said.append(self.run(*command))
+                said.append(look())
             except (CommandFailed, Refused) as error:
                 said.append(str(error))
         return "\n".join([*said, self._qemu.console_tail()])
