@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
+from operator import attrgetter
 from typing import Literal, Self
 
 Edge = tuple[float, bool]
@@ -183,19 +184,16 @@ def _open(before: list[_Guess], begun: list[_Sign]) -> Iterator[_Guess]:
     for guess in before:
         if guess.done:
             yield guess.goes_on()
-    leaving = min(before, key=lambda guess: guess.left_s)
+    leaving = min(before, key=attrgetter("left_s"))
     for sign in begun:
         yield leaving.gives_way(sign)
 
 
 def _likely(guesses: Iterable[_Guess]) -> list[_Guess]:
     """Return the best guess for each step that the LED may be at, the best of all first."""
+    ordered = sorted(guesses, key=attrgetter("late_s"))
     best: dict[tuple[str, int, bool], _Guess] = {}
-    for guess in sorted(guesses, key=_lateness):
-        best.setdefault((guess.sign.name, guess.at, guess.done), guess)
-    limit_s = min(map(_lateness, best.values())) + _HOPELESS_S
-    return [guess for guess in best.values() if guess.late_s < limit_s]
-
-
-def _lateness(guess: _Guess) -> float:
-    return guess.late_s
+    for guess in ordered:
+        if guess.late_s < ordered[0].late_s + _HOPELESS_S:
+            best.setdefault((guess.sign.name, guess.at, guess.done), guess)
+    return list(best.values())
