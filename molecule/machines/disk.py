@@ -54,9 +54,9 @@ class Disk:
 
     @property
     def starts_with(self) -> tuple[str | Path, ...]:
-        """Which kernel is started, and told what a board's firmware would read from the boot partition."""
+        """Which kernel is started, and told what a board's firmware adds and reads from the boot partition."""
         cmdline = (self.place / "cmdline.txt").read_text().strip()
-        return ("-kernel", self.kernel, "-initrd", self.initrd, "-append", cmdline)
+        return ("-kernel", self.kernel, "-initrd", self.initrd, "-append", f"{self.board.cmdline} {cmdline}")
 
     @property
     def kernel(self) -> Path:
@@ -125,7 +125,6 @@ def _build(root: Path, disk: Disk, recipe: _Recipe) -> None:
         made.place.mkdir()
         subprocess.run(["cp", "-a", "--no-target-directory", root, tree], check=True)
         device = Chroot(tree)
-        device.run("groupadd", "--system", "gpio")
         _lay_over(tree, BOARD / "before")
         provision(device, recipe.variables)
         _lay_over(tree, workshop(kernel).build() / PRODUCTS)

@@ -17,13 +17,14 @@ CARD = "card"
 """What QEMU calls the disk."""
 _COMMON = (
     "-accel", "tcg,thread=multi,tb-size=1024",
-    "-m", "1024",
     "-nodefaults",
     "-display", "none",
     "-chardev", "socket,id=qmp,fd={qmp}",
     "-mon", "chardev=qmp,mode=control",
     "-chardev", "socket,id=agent,fd={agent}",
 )  # fmt: skip
+SMALL_MB, MIDDLE_MB, LARGE_MB = 448, 1024, 4096
+"""Megabytes of memory: with the first, Linux has the 416 MB that a Zero 2 W leaves it; the last is a Pi 4's or 5's."""
 _PCI = (
     "-smp", "2",
     "-device", "virtio-rng-pci",
@@ -55,13 +56,16 @@ class Board:
 PC = Board(
     "qemu-system-x86_64",
     "qemu-system-x86",
-    ("-machine", "q35", "-cpu", "Nehalem", *_COMMON, *_PCI),
+    # The watchdog is one that systemd can arm for as long as a Pi's.
+    ("-machine", "q35", "-cpu", "Nehalem", *_COMMON, *_PCI, "-device", "i6300esb", "-action", "watchdog=reset"),
+    # The firmware of a Pi puts this before what cmdline.txt says (raspberrypi/linux, bootargs of bcm27*.dtsi).
+    cmdline="cgroup_disable=memory",
 )
 ARM64 = Board(
     "qemu-system-aarch64",
     "qemu-system-arm",
     ("-machine", "virt", "-cpu", "cortex-a53", *_COMMON, *_PCI),
-    cmdline="console=ttyAMA0",
+    cmdline="console=ttyAMA0 cgroup_disable=memory",
 )
 PI3 = Board(
     ARM64.command,
@@ -71,7 +75,7 @@ PI3 = Board(
     usb="usb-bus.0",
     has_card_slot=True,
     # This watchdog bites as soon as it is armed.
-    cmdline="console=ttyS1 systemd.watchdog_sec=0",
+    cmdline="console=ttyS1 cgroup_disable=memory systemd.watchdog_sec=0",
     device_tree="bcm2837-rpi-3-b.dtb",
 )
 """As QEMU has it: without a network, and without the firmware that reads the card first."""
@@ -144,6 +148,7 @@ class Qemu:
     place: Path
     network: str = CUT_OFF
     log_writes: bool = False
+    memory_mb: int = MIDDLE_MB
     qmp: Line = field(init=False)
     agent: Line = field(init=False)
     _process: subprocess.Popen[bytes] = field(init=False)
@@ -187,7 +192,7 @@ class Qemu:
         board = [option.format(qmp=theirs[0], agent=theirs[1]) for option in self.disk.board.options]
         self._process = subprocess.Popen(
             [
-                *("setpriv", "--pdeathsig", "KILL", self.disk.board.command, *board),
+                *("setpriv", "--pdeathsig", "KILL", self.disk.board.command, *board, "-m", str(self.memory_mb)),
                 *("-netdev", f"user,id=network,{self.network}"),
                 *("-object", f"filter-dump,id=wire,netdev=network,file={wire}"),
                 *self.disk.starts_with,

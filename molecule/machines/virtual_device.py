@@ -21,7 +21,7 @@ from machines.guest import CommandFailed, Guest
 from machines.led import Edge, read
 from machines.lines import Refused
 from machines.provisioning import ORACLE
-from machines.qemu import CARD, CUT_OFF, PC, Qemu, bytes_written
+from machines.qemu import CARD, CUT_OFF, PC, SMALL_MB, Qemu, bytes_written
 from machines.usb import Port, UsbPorts
 from machines.waiting import NeverHappened, wait_until
 from machines.write_log import contains, epochs
@@ -80,16 +80,20 @@ print(json.dumps([{
 class VirtualDevice:
     """Switched on when entered, and gone without a trace when left."""
 
-    def __init__(self, disk: Disk | None = None, network: str = CUT_OFF, log_writes: bool = False) -> None:
+    def __init__(
+        self, disk: Disk | None = None, network: str = CUT_OFF, log_writes: bool = False, memory_mb: int = SMALL_MB
+    ) -> None:
         """Take `disk`, or what the repository makes of one now. By itself, the network leads nowhere."""
         self._disk = disk
         self._network = network
         self._log_writes = log_writes
+        self._memory_mb = memory_mb
         self._place = tempfile.TemporaryDirectory(prefix="missed-moment-")
 
     def __enter__(self) -> Self:
         host.install(PC.command, PC.package, "qemu-utils")
-        self._qemu = Qemu(self._disk or device_disk(), Path(self._place.name), self._network, self._log_writes)
+        disk = self._disk or device_disk()
+        self._qemu = Qemu(disk, self.place, self._network, self._log_writes, self._memory_mb)
         self.switch_on()
         return self
 
