@@ -1,5 +1,6 @@
 """The device before any role ran: what a Pi that was just flashed would be, if it were a PC."""
 
+from imaging import PROJECT
 from imaging.debian_root import DebianRoot
 
 _ROLE_PACKAGES = (
@@ -20,29 +21,60 @@ _ROLE_PACKAGES = (
     "python3-venv",
 )
 
+_SYSTEM_PACKAGES = (
+    "ca-certificates",
+    "dbus",
+    "fdisk",
+    "initramfs-tools",
+    "libpam-systemd",
+    "openssh-server",
+    "python3",
+    "python3-apt",
+    "qemu-guest-agent",
+    "sudo",
+    "systemd-sysv",
+    "systemd-timesyncd",
+    "udev",
+)
+_SETUP = (
+    ("mkdir", "/boot/firmware"),
+    ("apt-get", "-qq", "update"),
+    ("apt-get", "-qq", "install", "--download-only", "--no-install-recommends", *_ROLE_PACKAGES),
+)
+
 DEVICE = DebianRoot(
     name="device",
     suite="trixie",
-    packages=(
-        "ca-certificates",
-        "dbus",
-        "fdisk",
-        "initramfs-tools",
-        "libpam-systemd",
-        "linux-image-amd64",
-        "openssh-server",
-        "python3",
-        "python3-apt",
-        "qemu-guest-agent",
-        "sudo",
-        "systemd-sysv",
-        "systemd-timesyncd",
-        "udev",
-    ),
-    setup=(
-        ("mkdir", "/boot/firmware"),
-        ("apt-get", "-qq", "update"),
-        ("apt-get", "-qq", "install", "--download-only", "--no-install-recommends", *_ROLE_PACKAGES),
-    ),
+    packages=(*_SYSTEM_PACKAGES, "linux-image-amd64"),
+    setup=_SETUP,
 )
 """The packages that the roles will ask for are fetched, not installed."""
+
+_PICAMERA2 = PROJECT / "requirements" / "picamera2.txt"
+_VIRTUAL_CAMERA = PROJECT / "tests" / "camera" / "virtual.yaml"
+_PIP = ("python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
+
+SENSOR_DEVICE = DebianRoot(
+    name="sensor-device",
+    suite="sid",
+    packages=(
+        *_SYSTEM_PACKAGES,
+        "libcamera-ipa",
+        "python3-libcamera",
+        "python3-piexif",
+        "python3-pil",
+        "python3-pip",
+        "python3-prctl",
+    ),
+    inputs=(_PICAMERA2, _VIRTUAL_CAMERA),
+    setup=(
+        *_SETUP,
+        (*_PIP, "--break-system-packages", "--no-deps", "--require-hashes", "--requirement", _PICAMERA2.name),
+        ("install", "-D", "-m", "0644", "-t", "/usr/share/libcamera/pipeline/virtual", _VIRTUAL_CAMERA.name),
+    ),
+)
+"""The same with picamera2, which the Raspberry Pi's archive would bring, and libcamera's virtual camera for a sensor.
+
+Debian sid, because only its libcamera has a virtual camera that works (0.7 or newer). It is booted with the kernel of
+`DEVICE`.
+"""

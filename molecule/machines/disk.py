@@ -18,7 +18,8 @@ from pathlib import Path
 from imaging import PROJECT, REPOSITORY, chroot, host
 from imaging.assemble import Card, assemble
 from imaging.chroot import Chroot, CommandFailed
-from machines.device_root import DEVICE
+from imaging.debian_root import DebianRoot
+from machines.device_root import DEVICE, SENSOR_DEVICE
 from machines.provisioning import APPLIANCE, Broken, provision
 from machines.qemu import PC
 from machines.sticks import MB
@@ -35,6 +36,7 @@ _PLAYED = (
     PROJECT / "pyproject.toml",
     PROJECT / "requirements" / "build.txt",
 )
+_SHIMS = PROJECT / "tests" / "camera" / "shims.py"
 _BOOT_MB = 64
 _HASH_DIGITS = 12
 
@@ -74,17 +76,32 @@ class _Recipe:
     """A kind of disk: what the playbook is told, how large the partition for data is, and how much is free behind.
 
     With `apt`, what apt knows of packages stays, so that the playbook can be played where there are no mirrors.
+    `layers` are what is laid over the provisioned root, and where.
     """
 
     name: str
     variables: tuple[Path, ...]
     data_mb: int
     free_mb: int
-    apt: bool
+    apt: bool = False
+    root: DebianRoot = DEVICE
+    layers: tuple[tuple[Path, str], ...] = ((BOARD / "after", "."),)
 
 
-_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=64, free_mb=448, apt=False)
+_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=64, free_mb=448)
 _OPEN = _Recipe("open-disk", (BOARD / "vars.yml", BOARD / "open.yml"), data_mb=0, free_mb=1200, apt=True)
+_SENSOR = _Recipe(
+    "sensor-disk",
+    (BOARD / "vars.yml", BOARD / "sensor.yml", APPLIANCE),
+    data_mb=64,
+    free_mb=448,
+    root=SENSOR_DEVICE,
+    layers=(
+        (BOARD / "after", "."),
+        (BOARD / "sensor", "."),
+        (_SHIMS, f"usr/local/lib/virtual-board/sensor/{_SHIMS.name}"),
+    ),
+)
 
 
 def device_disk() -> Disk:
@@ -101,8 +118,13 @@ def open_disk() -> Disk:
     return _disk(_OPEN)
 
 
+def sensor_disk() -> Disk:
+    """Return the disk of a device whose camera is libcamera's, through picamera2; else like `device_disk`."""
+    return _disk(_SENSOR)
+
+
 def _disk(recipe: _Recipe) -> Disk:
-    root = DEVICE.build()
+    root = recipe.root.build()
     disk = Disk(root.parent / f"{recipe.name}-{_fingerprint(recipe)}")
     with (root.parent / f"{recipe.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -119,7 +141,8 @@ def _build(root: Path, disk: Disk, recipe: _Recipe) -> None:
     host.install("sfdisk", "fdisk")
     host.install("mkfs.vfat", "dosfstools")
     host.install("mcopy", "mtools")
-    (kernel,) = (path.name for path in (root / "usr/lib/modules").iterdir())
+    system = DEVICE.build()  # whose kernel it is
+    (kernel,) = (path.name for path in (system / "usr/lib/modules").iterdir())
     with tempfile.TemporaryDirectory(prefix=f"{recipe.name}-", dir=root.parent) as scratch:
         tree, made, raw = Path(scratch) / "tree", Disk(Path(scratch) / "made"), Path(scratch) / "disk.raw"
         made.place.mkdir()
@@ -128,11 +151,14 @@ def _build(root: Path, disk: Disk, recipe: _Recipe) -> None:
         _lay_over(tree, BOARD / "before")
         provision(device, recipe.variables)
         _lay_over(tree, workshop(kernel).build() / PRODUCTS)
-        _lay_over(tree, BOARD / "after")
+        if root != system:
+            _lay_over(tree / "usr/lib/modules" / kernel, system / "usr/lib/modules" / kernel)
+        for layer, where in recipe.layers:
+            _lay_over(tree / where, layer)
         device.run("depmod", kernel)
         device.run("mkinitramfs", "-o", "/boot/initrd", kernel)
         (tree / "boot" / "initrd").rename(made.initrd)
-        (tree / "boot" / f"vmlinuz-{kernel}").rename(made.kernel)
+        shutil.copy(system / "boot" / f"vmlinuz-{kernel}", made.kernel)
         shutil.copy(tree / "boot/firmware/cmdline.txt", made.place)
         for stamp in (tree / "etc/.updated", tree / "var/.updated"):
             stamp.touch()  # or the first start would rebuild what is fresh
@@ -152,7 +178,7 @@ def _lay_over(tree: Path, layer: Path) -> None:
 
 
 def _fingerprint(recipe: _Recipe) -> str:
-    hashed = hashlib.sha256(f"{DEVICE.path.name} {recipe.name} {recipe.data_mb} {recipe.free_mb}".encode())
+    hashed = hashlib.sha256(f"{DEVICE.path.name} {recipe.root.path.name} {recipe.name}".encode())
     for file in _inputs():
         hashed.update(f"{file.relative_to(REPOSITORY)} {hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
     return hashed.hexdigest()[:_HASH_DIGITS]
@@ -160,7 +186,7 @@ def _fingerprint(recipe: _Recipe) -> str:
 
 def _inputs() -> Iterator[Path]:
     """Yield every file that goes into the disk, in a fixed order."""
-    for source in (*_PLAYED, BOARD, Path(__file__), PROJECT / "requirements" / "board.txt"):
+    for source in (*_PLAYED, BOARD, _SHIMS, Path(__file__), PROJECT / "requirements" / "board.txt"):
         files = sorted(source.rglob("*")) if source.is_dir() else [source]
         yield from (file for file in files if file.is_file() and "__pycache__" not in file.parts)
 

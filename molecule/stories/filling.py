@@ -24,10 +24,16 @@ def keep_a_moment(device: VirtualDevice) -> None:
 def plug_until_solid(device: VirtualDevice, stick: Stick) -> Port:
     """Plug a stick in, and wait until the LED says that it is safe to pull."""
     before = device.now()
-    port = device.plug(stick.image)
     # Where the host is busy, a short light may be a long one: the LED is asked when the stick was let go of.
-    device.wait_until(lambda: device.usb.written(port) and not device.disks(), 180, "the stick is served")
+    port = plug_until_served(device, stick)
     device.wait_for_led("solid", before, 60)
+    return port
+
+
+def plug_until_served(device: VirtualDevice, stick: Stick) -> Port:
+    """Plug a stick in, and wait until the exporter has written to it and switched it off."""
+    port = device.plug(stick.image)
+    device.wait_until(lambda: device.usb.written(port) and not device.disks(), 180, "the stick is served")
     return port
 
 

@@ -7,7 +7,7 @@ SENSOR = shims.Sensor()
 
 shims.encode_as_a_pi_5()
 shims.take_video_modes_for_raw_modes()
-shims.allocate_in_memory()
+shims.allocate_with(shims.MemoryAllocator)
 SENSOR.pace()
 SENSOR.paint()
 

@@ -90,10 +90,15 @@ class MemoryAllocator(Allocator):
         """Return the memory of a buffer."""
         return self._memory[buffer]
 
+    def memory_of(self, size: int) -> int:
+        """Return a descriptor of `size` bytes of memory."""
+        descriptor = os.memfd_create("frame")
+        os.truncate(descriptor, size)
+        return descriptor
+
     def _allocate(self, size: int) -> Any:
-        descriptor = os.memfd_create("picture")
+        descriptor = self.memory_of(size)
         try:
-            os.truncate(descriptor, size)
             luma_size = size * 2 // 3
             planes = [
                 _plane(descriptor, 0, luma_size),
@@ -116,13 +121,13 @@ def _plane(descriptor: int, offset: int, length: int) -> Any:
     return plane
 
 
-def allocate_in_memory() -> None:
-    """Let picamera2 use `MemoryAllocator`.
+def allocate_with(allocator: type[MemoryAllocator]) -> None:
+    """Let picamera2 use `allocator`.
 
     Without it, it asks /dev/dma_heap, which a computer seldom has, and declares one plane where the virtual
     camera fills two.
     """
-    picamera2.picamera2.DmaAllocator = MemoryAllocator
+    picamera2.picamera2.DmaAllocator = allocator
 
 
 class Sensor:

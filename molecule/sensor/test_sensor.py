@@ -1,0 +1,54 @@
+"""The recorder's real unit, in its real sandbox, as its real user, films through real picamera2 and libcamera."""
+
+from machines.sticks import Stick
+from machines.virtual_device import VirtualDevice
+from stories.filling import digests_on, kept_digests, plug_until_served
+
+_RULE = "grep -l dma_heap /etc/udev/rules.d/*"
+# What the kernel makes of the nodes by itself, and udev after it, without a rule of ours.
+_TAKE_THE_RULE_AWAY = f"""
+missed-moment-maintenance open
+for rule in $({_RULE}); do mv "$rule" "$rule.away"; done
+udevadm control --reload
+chown root:root /dev/dma_heap/*; chmod 600 /dev/dma_heap/*
+udevadm trigger --settle --subsystem-match=dma_heap
+systemctl restart --no-block missed-moment.service
+"""
+_BRING_THE_RULE_BACK = """
+for rule in /etc/udev/rules.d/*.away; do mv "$rule" "${rule%.away}"; done
+udevadm control --reload
+udevadm trigger --settle --subsystem-match=dma_heap
+missed-moment-maintenance close
+"""
+
+
+def test_frames_a_press_and_an_export(device: VirtualDevice) -> None:
+    """Frames reach the ring, a press is kept and plays, and a stick gets it."""
+    device.until_it_records(240)
+    status = device.status()
+    assert status["camera"] == "picamera2"
+    assert "camera" not in status["faults"]
+    assert status["frames"]["unusable"] == 0
+
+    before = len(device.moments())
+    device.run("missed-moment", "press")
+    device.wait_until(lambda: len(device.moments()) == before + 1, 60, "the moment is finished")
+    device.run("missed-moment", "check", device.moments()[-1]["clip"])
+
+    stick = Stick(device.place / "stick", "vfat")
+    device.pull(plug_until_served(device, stick))
+    assert digests_on(device, stick) == kept_digests(device)
+
+
+def test_without_the_rule_for_dma_heaps(device: VirtualDevice) -> None:
+    """Nothing is filmed, the status says why; with the rule it films again, and nobody restarts the recorder."""
+    device.until_it_records(60)
+    device.run("sh", "-euc", _TAKE_THE_RULE_AWAY)
+    device.wait_until(lambda: "camera" in _faults(device), 180, "the camera cannot be opened")
+    device.run("sh", "-euc", _BRING_THE_RULE_BACK)
+    device.until_it_records(240)
+    assert "camera" not in _faults(device)
+
+
+def _faults(device: VirtualDevice) -> dict[str, str]:
+    return {} if device.state() == "silent" else dict(device.status()["faults"])
