@@ -4,8 +4,8 @@
 Frames are allocated by picamera2's own DmaHeap, in the heap that a rule of ours has to open: not in ordinary memory.
 """
 
-import shims
-from picamera2.dma_heap import DmaHeap
+import shims  # type: ignore[import-not-found]
+from picamera2.dma_heap import DmaHeap  # type: ignore[import-not-found]
 
 
 class HeapAllocator(shims.MemoryAllocator):  # type: ignore[misc]  # the shims are beside it on the device only
