@@ -139,7 +139,7 @@ def _packets(wire: Path) -> Iterator[bytes]:
 
 @dataclass
 class Qemu:
-    """One virtual machine, running from an overlay over `disk` in the directory `place`.
+    """One virtual machine, running from an overlay over `disk` in the directory `place`; `disk_mb` makes that larger.
 
     It ends with the thread that started it, whatever ends that.
     """
@@ -149,6 +149,7 @@ class Qemu:
     network: str = CUT_OFF
     log_writes: bool = False
     memory_mb: int = MIDDLE_MB
+    disk_mb: int | None = None
     qmp: Line = field(init=False)
     agent: Line = field(init=False)
     _process: subprocess.Popen[bytes] = field(init=False)
@@ -185,7 +186,8 @@ class Qemu:
         """Switch it on: from a fresh overlay the first time, then from what is there."""
         if not self._overlay.exists():
             backing = ("-b", self.disk.image, "-F", self.disk.format)
-            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, self._overlay], check=True)
+            size = [f"{self.disk_mb}M"] if self.disk_mb else []
+            subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, self._overlay, *size], check=True)
         wire = self.place / f"wire-{len(self._wires):03}.pcap"
         self.qmp, self.agent = Line(), Line()
         theirs = (self.qmp.theirs.fileno(), self.agent.theirs.fileno())

@@ -39,7 +39,9 @@ KINDS = {
     "exfat in a partition": _Kind((_Part("exfat", type="7"),), used=1),
     "EFI before a larger one": _Kind((_Part("vfat", 40 * MB, "ef"), _Part("vfat")), used=2),
 }
+LARGE = "large"
 BLANK = "blank"
+_ALL = {**KINDS, LARGE: _Kind((_Part("vfat", 2048 * MB),))}
 
 _MAKE = {"vfat": ("mkfs.vfat", "-F", "32"), "exfat": ("mkfs.exfat",)}
 _CHECK = {"vfat": ("fsck.vfat", "-n"), "exfat": ("fsck.exfat", "-n")}
@@ -47,7 +49,7 @@ _CHECK = {"vfat": ("fsck.vfat", "-n"), "exfat": ("fsck.exfat", "-n")}
 
 @dataclass(frozen=True)
 class Stick:
-    """A stick in the file `image`, made as one of `KINDS`, or BLANK."""
+    """A stick in the file `image`, made as one of `KINDS`, or LARGE, or BLANK."""
 
     image: Path
     kind: str
@@ -59,7 +61,7 @@ class Stick:
         if self.kind == BLANK:
             sparse(self.image, 64 * MB)
             return
-        kind = KINDS[self.kind]
+        kind = _ALL[self.kind]
         offsets = _offsets(kind)
         end = offsets[-1] + kind.parts[-1].size
         sparse(self.image, end if kind.used is None else end + MB)
@@ -79,7 +81,7 @@ class Stick:
     @property
     def partition(self) -> int | None:
         """The number of the partition that is to be filled; None where there are none."""
-        return KINDS[self.kind].used
+        return _ALL[self.kind].used
 
     @property
     def filesystem(self) -> str:
@@ -100,12 +102,12 @@ class Stick:
 
     @property
     def _used_part(self) -> _Part:
-        return KINDS[self.kind].parts[(self.partition or 1) - 1]
+        return _ALL[self.kind].parts[(self.partition or 1) - 1]
 
     @contextmanager
     def _part_alone(self) -> Iterator[Path]:
         """Copy the used part into a file of its own, for tools that know of no partitions."""
-        kind = KINDS[self.kind]
+        kind = _ALL[self.kind]
         skip = _offsets(kind)[(kind.used or 1) - 1]
         with tempfile.TemporaryDirectory(dir=self.image.parent) as scratch:
             part = Path(scratch) / "part"

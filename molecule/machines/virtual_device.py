@@ -81,19 +81,28 @@ class VirtualDevice:
     """Switched on when entered, and gone without a trace when left."""
 
     def __init__(
-        self, disk: Disk | None = None, network: str = CUT_OFF, log_writes: bool = False, memory_mb: int = SMALL_MB
+        self,
+        disk: Disk | None = None,
+        network: str = CUT_OFF,
+        log_writes: bool = False,
+        memory_mb: int = SMALL_MB,
+        disk_mb: int | None = None,
     ) -> None:
-        """Take `disk`, or what the repository makes of one now. By itself, the network leads nowhere."""
+        """Take `disk`, or what the repository makes of one now. By itself, the network leads nowhere.
+
+        The card has as many megabytes as `disk`, or `disk_mb`.
+        """
         self._disk = disk
         self._network = network
         self._log_writes = log_writes
         self._memory_mb = memory_mb
+        self._disk_mb = disk_mb
         self._place = tempfile.TemporaryDirectory(prefix="missed-moment-")
 
     def __enter__(self) -> Self:
         host.install(PC.command, PC.package, "qemu-utils")
         disk = self._disk or device_disk()
-        self._qemu = Qemu(disk, self.place, self._network, self._log_writes, self._memory_mb)
+        self._qemu = Qemu(disk, self.place, self._network, self._log_writes, self._memory_mb, self._disk_mb)
         self.switch_on()
         return self
 
