@@ -50,6 +50,24 @@ DEVICE = DebianRoot(
 )
 """The packages that the roles will ask for are fetched, not installed."""
 
+PASSWORD = "raspberry"
+"""Of the first user of `EXISTING_PI`."""
+
+EXISTING_PI = DebianRoot(
+    name="existing-pi",
+    suite="trixie",
+    packages=(*DEVICE.packages, "cloud-init", "netplan.io", "network-manager", "samba"),
+    setup=(
+        *_SETUP,
+        ("useradd", "--create-home", "--shell", "/bin/bash", "--groups", "sudo", "pi"),
+        ("sh", "-c", f"echo pi:{PASSWORD} | chpasswd"),
+    ),
+)
+"""Somebody's Pi as it is sold and set up in late 2026: its first user's sudo asks for a password.
+
+pi-gen installs cloud-init (stage2/04-cloud-init) and NetworkManager with netplan; the share is its owner's.
+"""
+
 _PICAMERA2 = PROJECT / "requirements" / "picamera2.txt"
 _VIRTUAL_CAMERA = PROJECT / "tests" / "camera" / "virtual.yaml"
 _PIP = ("python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")

@@ -19,7 +19,7 @@ from imaging import PROJECT, REPOSITORY, chroot, host
 from imaging.assemble import Card, assemble
 from imaging.chroot import Chroot, CommandFailed
 from imaging.debian_root import DebianRoot
-from machines.device_root import DEVICE, SENSOR_DEVICE
+from machines.device_root import DEVICE, EXISTING_PI, SENSOR_DEVICE
 from machines.provisioning import APPLIANCE, Broken, provision
 from machines.qemu import PC
 from machines.sticks import MB
@@ -76,7 +76,7 @@ class _Recipe:
     """A kind of disk: what the playbook is told, how large the partition for data is, and how much is free behind.
 
     With `apt`, what apt knows of packages stays, so that the playbook can be played where there are no mirrors.
-    `layers` are what is laid over the provisioned root, and where.
+    `layers` are what is laid over the provisioned root, and where; `before` what lies on the root already.
     """
 
     name: str
@@ -85,11 +85,20 @@ class _Recipe:
     free_mb: int
     apt: bool = False
     root: DebianRoot = DEVICE
+    before: tuple[Path, ...] = (BOARD / "before",)
     layers: tuple[tuple[Path, str], ...] = ((BOARD / "after", "."),)
 
 
 _APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=64, free_mb=448)
-_OPEN = _Recipe("open-disk", (BOARD / "vars.yml", BOARD / "open.yml"), data_mb=0, free_mb=1200, apt=True)
+_OPEN = _Recipe(
+    "open-disk",
+    (BOARD / "vars.yml", BOARD / "open.yml"),
+    data_mb=0,
+    free_mb=1200,
+    apt=True,
+    root=EXISTING_PI,
+    before=(BOARD / "before", BOARD / "existing"),
+)
 _SENSOR = _Recipe(
     "sensor-disk",
     (BOARD / "vars.yml", BOARD / "sensor.yml", APPLIANCE),
@@ -114,7 +123,7 @@ def device_disk() -> Disk:
 
 
 def open_disk() -> Disk:
-    """Return the disk of a camera whose system is written to, with free space behind it; else like `device_disk`."""
+    """Return the disk of somebody's Pi that is a camera, writable and with free space behind it; like `device_disk`."""
     return _disk(_OPEN)
 
 
@@ -148,7 +157,8 @@ def _build(root: Path, disk: Disk, recipe: _Recipe) -> None:
         made.place.mkdir()
         subprocess.run(["cp", "-a", "--no-target-directory", root, tree], check=True)
         device = Chroot(tree)
-        _lay_over(tree, BOARD / "before")
+        for layer in recipe.before:
+            _lay_over(tree, layer)
         provision(device, recipe.variables)
         _lay_over(tree, workshop(kernel).build() / PRODUCTS)
         if root != system:

@@ -39,6 +39,7 @@ _LOUDSPEAKER = "/proc/asound/Loopback/pcm1p/sub0/status"
 _CAMERA = "/sys/bus/platform/drivers/vivid"
 # Seconds and 0 or 1, for each change of the LED since `since`.
 _EDGES = "/gpio_value:/ { at = $(NF - 4) + 0; if ($NF != last && at >= since) print at, $NF; last = $NF }"
+_NETWORK_ON = "systemctl start systemd-networkd.service ssh.service"
 _OWNER = "/boot/firmware"
 # Afterwards it is mounted as fstab says.
 _AS_OWNER = f"mount -o remount,rw {_OWNER}; cd {_OWNER}; {{}}; cd /; mount -o remount {_OWNER}"
@@ -272,7 +273,8 @@ class VirtualDevice:
         if not key.exists():
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
             self._as_owner('echo "$1" >authorized_keys', key.with_suffix(".pub").read_text().strip())
-        self.run("systemctl", "start", "systemd-networkd.service", "ssh.service")
+        # Somebody's Pi has a network already.
+        self.run("sh", "-c", f"systemctl --quiet is-active NetworkManager.service || {_NETWORK_ON}")
         options = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null")
         return ("ssh", "-i", str(key), *options, "-p", str(port), "root@127.0.0.1")
 

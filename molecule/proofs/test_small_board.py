@@ -72,9 +72,8 @@ def test_an_hour_on_the_smallest_board() -> None:
         _wait_for(device, began + HOUR_S)
 
         end, status = _process(device), device.status()
-        print(
-            f"peak of the recorder {int(end['VmHWM']) >> 10} MB, least available {least_kb >> 10} MB: {status['frames']}"
-        )
+        peak_mb, frames = int(end["VmHWM"]) >> 10, status["frames"]
+        print(f"peak of the recorder {peak_mb} MB, least available {least_kb >> 10} MB: {frames}")
         assert end["pid"] == begin["pid"], "the recorder was restarted"
         assert status["frames"]["lost"] == 0
         assert status["frames"]["seen"] >= FPS * HOUR_S * 0.99
