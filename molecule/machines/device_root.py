@@ -50,7 +50,7 @@ DEVICE = DebianRoot(
 )
 """The packages that the roles will ask for are fetched, not installed."""
 
-PASSWORD = "raspberry"
+PASSWORD = "raspberry"  # noqa: S105 - of a test machine
 """Of the first user of `EXISTING_PI`."""
 
 EXISTING_PI = DebianRoot(
