@@ -23,7 +23,7 @@ _COMMON = (
     "-mon", "chardev=qmp,mode=control",
     "-chardev", "socket,id=agent,fd={agent}",
 )  # fmt: skip
-SMALL_MB, MIDDLE_MB, LARGE_MB = 448, 1024, 4096
+SMALL_MB, MIDDLE_MB, LARGE_MB = 465, 1024, 4096
 """Megabytes of memory: with the first, Linux has the 416 MB that a Zero 2 W leaves it; the last is a Pi 4's or 5's."""
 _PCI = (
     "-smp", "2",
