@@ -33,6 +33,7 @@ nox.options.sessions = [
 
 PROJECT = Path("files/missed_moment")
 REQUIREMENTS = PROJECT / "requirements"
+DOCTOR = Path("roles/recorder/files")
 NEWEST, DEVICE = "newest", "14.2"
 SOURCE = {"PYTHONPATH": str((PROJECT / "src").absolute())}
 IMAGING = {"PYTHONPATH": str(Path("image").absolute())}
@@ -75,7 +76,8 @@ def lint(session: nox.Session) -> None:
         "--follow-imports=silent",
         "molecule",
         "image",
-        env={"MYPYPATH": f"image:molecule:{PROJECT / 'src'}:{PROJECT / 'tests'}"},
+        str(DOCTOR / "missed_moment_doctor"),
+        env={"MYPYPATH": f"image:molecule:{DOCTOR}:{PROJECT / 'src'}:{PROJECT / 'tests'}"},
     )
     for page in MADE_FROM_THE_CODE:
         session.run("python", page, "--check", env=SOURCE)

@@ -13,7 +13,7 @@ import pytest
 from machines import flashed_card
 from machines.flashed_card import SIZE_MB, FlashedCard
 from machines.guest import CommandFailed
-from machines.provisioning import ORACLE
+from machines.provisioning import APPLIANCE_EXPECTS, doctor
 from machines.qemu import ARM64, PI3, Board
 from machines.sticks import MB, Stick
 from stories.filling import FOLDER, read
@@ -68,7 +68,7 @@ def test_first_start(card: FlashedCard) -> None:
     """It has come up whole, films before all else is there, and /data has grown to the card."""
     until_it_records(card)
     assert card.run("systemctl", "is-system-running", "--wait", timeout_s=900).strip() == "running"
-    print(card.run("python3", "-", stdin=ORACLE.read_text(), timeout_s=1800))
+    print(card.run(*doctor([*APPLIANCE_EXPECTS, "network-on", "booted", "own-kernel"]), timeout_s=1800))
     size = int(card.run("findmnt", "--bytes", "--noheadings", "--output", "SIZE", "/data"))
     assert size > 0.5 * SIZE_MB * MB, f"/data has {size} bytes"
     films_before_all_is_there(status(card)["frames"]["first_s"], card.run)  # type: ignore[index]

@@ -20,14 +20,13 @@ from imaging.assemble import Card, assemble
 from imaging.chroot import Chroot, CommandFailed
 from imaging.debian_root import DebianRoot
 from machines.device_root import DEVICE, EXISTING_PI, SENSOR_DEVICE
-from machines.provisioning import APPLIANCE, Broken, provision
+from machines.provisioning import APPLIANCE, APPLIANCE_EXPECTS, Broken, provision
 from machines.qemu import PC
 from machines.sticks import MB
 from machines.workshop import BOARD, PRODUCTS, workshop
 
 _PLAYED = (
     REPOSITORY / "site.yml",
-    REPOSITORY / "molecule" / "oracle.py",
     REPOSITORY / "molecule" / "machines" / "provisioning.py",
     REPOSITORY / "roles",
     REPOSITORY / "image" / "imaging" / "assemble.py",
@@ -75,12 +74,15 @@ class Disk:
 class _Recipe:
     """A kind of disk: what the playbook is told, how large the partition for data is, and how much is free behind.
 
+    `expects` is what missed-moment-doctor must find.
+
     With `apt`, what apt knows of packages stays, so that the playbook can be played where there are no mirrors.
     `layers` are what is laid over the provisioned root, and where; `before` what lies on the root already.
     """
 
     name: str
     variables: tuple[Path, ...]
+    expects: tuple[str, ...]
     data_mb: int
     free_mb: int
     apt: bool = False
@@ -89,10 +91,11 @@ class _Recipe:
     layers: tuple[tuple[Path, str], ...] = ((BOARD / "after", "."),)
 
 
-_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), data_mb=64, free_mb=448)
+_APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), APPLIANCE_EXPECTS, data_mb=64, free_mb=448)
 _OPEN = _Recipe(
     "open-disk",
     (BOARD / "vars.yml", BOARD / "open.yml"),
+    (),
     data_mb=0,
     free_mb=1200,
     apt=True,
@@ -102,6 +105,7 @@ _OPEN = _Recipe(
 _SENSOR = _Recipe(
     "sensor-disk",
     (BOARD / "vars.yml", BOARD / "sensor.yml", APPLIANCE),
+    APPLIANCE_EXPECTS,
     data_mb=64,
     free_mb=448,
     root=SENSOR_DEVICE,
@@ -159,7 +163,7 @@ def _build(root: Path, disk: Disk, recipe: _Recipe) -> None:
         device = Chroot(tree)
         for layer in recipe.before:
             _lay_over(tree, layer)
-        provision(device, recipe.variables)
+        provision(device, recipe.variables, recipe.expects)
         _lay_over(tree, workshop(kernel).build() / PRODUCTS)
         if root != system:
             _lay_over(tree / "usr/lib/modules" / kernel, system / "usr/lib/modules" / kernel)

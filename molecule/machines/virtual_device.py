@@ -8,7 +8,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -20,17 +20,20 @@ from machines.disk import Disk, device_disk
 from machines.guest import CommandFailed, Guest
 from machines.led import Edge, read
 from machines.lines import Refused
-from machines.provisioning import ORACLE
+from machines.provisioning import APPLIANCE_EXPECTS, doctor
 from machines.qemu import CARD, CUT_OFF, PC, SMALL_MB, Qemu, bytes_written
 from machines.usb import Port, UsbPorts
 from machines.waiting import NeverHappened, wait_until
 from machines.write_log import contains, epochs
 
+BOARD_EXPECTS = ("booted", "own-kernel", "pins", "dma-heaps")
+"""What the doctor must find of any virtual device, once it has started."""
+
 _BOOT_LIMIT_S = 300.0
 _SHUTDOWN_LIMIT_S = 120.0
 _CLAP_LIMIT_S = 60.0
 _LOOK_AGAIN_S = 0.5
-_ORACLE_LIMIT_S = 600.0
+_DOCTOR_LIMIT_S = 600.0
 _TAIL_LINES = 40
 _PARTITIONS = ("vda1", "vda2", "vda3")
 _PULL = "/run/virtual-board/pins/sim_gpio17/pull"
@@ -304,9 +307,12 @@ class VirtualDevice:
         listed = self.run("lsblk", "--nodeps", "--noheadings", "--output", "NAME,TRAN").splitlines()
         return [line.split()[0] for line in listed if line.split()[1:] == ["usb"]]
 
-    def look_at_everything(self) -> str:
-        """Return what the oracle says of the device. Raises CommandFailed where it is not as it must be."""
-        return self.guest.run("python3", "-", stdin=ORACLE.read_text(), timeout_s=_ORACLE_LIMIT_S)
+    def look_at_everything(self, *more: str, expects: Iterable[str] = APPLIANCE_EXPECTS) -> str:
+        """Return the doctor's report. Raises CommandFailed unless the device is what the playbook made of it.
+
+        By itself that is an appliance; `more` is what the owner or the board has added to it.
+        """
+        return self.run(*doctor([*BOARD_EXPECTS, *expects, *more]), timeout_s=_DOCTOR_LIMIT_S)
 
     def wait_until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
         """Look at `condition` until it is true. Raises NeverHappened, with all that may explain it."""

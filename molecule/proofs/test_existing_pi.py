@@ -78,7 +78,7 @@ def test_it_is_closed_and_opened(somebody_s: tuple[VirtualDevice, Operator]) -> 
     assert changed(operator.play("-e", "readonly_root_enabled=true", "-e", "readonly_root_reboot=false"))
     device.reboot()
     device.until_it_records(240)
-    device.look_at_everything()
+    device.look_at_everything(expects=("read-only",))
     assert len(device.moments()) == 1
     keep_a_moment(device)
 
@@ -90,6 +90,6 @@ def test_it_is_closed_and_opened(somebody_s: tuple[VirtualDevice, Operator]) -> 
     assert changed(operator.play("-e", "readonly_root_enabled=false", "-e", "readonly_root_reboot=false"))
     device.reboot()
     device.until_it_records(240)
-    device.look_at_everything()
+    device.look_at_everything(expects=())
     assert "rw" in device.run("findmnt", "--noheadings", "--output", "OPTIONS", "/").split(",")
     assert len(device.moments()) == 2

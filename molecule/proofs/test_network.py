@@ -14,4 +14,4 @@ def test_the_network_is_there_when_it_is_asked_for(fresh: VirtualDevice) -> None
     fresh.wait_until(fresh.said_on_the_wire, 60, "something is said")
     for unit in ("missed-moment-network.target", "ssh.service"):
         assert fresh.run("systemctl", "is-active", unit).strip() == "active"
-    fresh.look_at_everything()
+    fresh.look_at_everything("network-on")
