@@ -1,5 +1,6 @@
 """The device under examination: its files below a root directory, and the commands that run on it."""
 
+import contextlib
 import re
 import subprocess
 from collections.abc import Sequence
@@ -101,7 +102,8 @@ class Device:
 
     def settings_file(self) -> str:
         """Return where the owner's settings are: on the boot partition if the device has one."""
-        return next(path for path in _SETTINGS if self.path(path).parent.is_dir())
+        boot, system = _SETTINGS
+        return boot if self.path(boot).parent.is_dir() else system
 
     def units(self) -> list[str]:
         """Return the names of our services that run programs of ours; the recorder's is one, installed or not."""
@@ -125,6 +127,14 @@ class Device:
         pid = self.shown("MainPID")["MainPID"]
         must(pid != "0", f"{RECORDER} does not run")
         return f"/proc/{pid}"
+
+    def names_of_processes(self) -> set[str]:
+        """Return the names of the running processes; one that ends meanwhile is left out."""
+        names = set()
+        for path in self.find("/proc", "[0-9]*/comm"):
+            with contextlib.suppress(OSError):
+                names.add(self.read(path).strip())
+        return names
 
     def configured(self, file: str, key: str) -> str | None:
         """Return the value that systemd takes for a key of one of its own files, with all drop-ins."""

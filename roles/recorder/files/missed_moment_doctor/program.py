@@ -90,7 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if os.geteuid() != 0:
         sys.exit("Only root can check everything: run `sudo missed-moment-doctor`.")
     try:
-        device = _device(options)
+        demand = _demand(options)
+    except (Broken, OSError) as found:
+        sys.exit(f"missed-moment-doctor: {found}")
+    try:
+        device = _device(demand, frozenset(options.fault))
     except (Broken, OSError, ValueError) as found:
         print(f"NOT ok expectations: {_line(str(found))}. {_REPAIR}", flush=True)
         return 1
@@ -123,19 +127,23 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _device(options: argparse.Namespace) -> Device:
-    device = Device()
+def _demand(options: argparse.Namespace) -> frozenset[Facet] | None:
+    """Return what the command line demands; None if the playbook's own record counts. Raises Broken, OSError."""
     if options.expect is None and options.expect_file is None:
-        expected = recorded(device)
-        if Facet.NO_NETWORK in expected and network_is_on(device):
-            expected |= {Facet.NETWORK_ON}
-    else:
-        words = [
-            *(options.expect or ()),
-            *(word for file in options.expect_file or () for word in file.read_text().split()),
-        ]
-        expected = demanded(words)
-    return Device(expected=expected | observed(device), faults=frozenset(options.fault))
+        return None
+    words = list(options.expect or ())
+    for file in options.expect_file or ():
+        words += file.read_text().split()
+    return demanded(words)
+
+
+def _device(demand: frozenset[Facet] | None, faults: frozenset[str]) -> Device:
+    device = Device()
+    if demand is None:
+        demand = recorded(device)
+        if Facet.NO_NETWORK in demand and network_is_on(device):
+            demand |= {Facet.NETWORK_ON}
+    return Device(expected=demand | observed(device), faults=faults)
 
 
 def _line(text: str) -> str:

@@ -51,7 +51,7 @@ def recorder_can_do_nothing_else(device: Device) -> None:
     status = dict(line.split(":\t", 1) for line in device.read(f"{process}/status").splitlines())
     found = {name: status.get(name) for name in wanted}
     must(found == wanted, f"{found}, not {wanted}")
-    uid = device.run("getent", "passwd", USER).split(":")[2]
+    uid = device.run("id", "-u", USER).strip()
     must(set(status["Uid"].split()) == {uid}, f"it runs as {status['Uid'].split()}, not as {uid}")
     core = re.search(r"^Max core file size +(\w+) +(\w+)", device.read(f"{process}/limits"), re.MULTILINE)
     must(core is not None and core.groups() == ("0", "0"), core)
@@ -116,7 +116,9 @@ def nothing_listens(device: Device) -> None:
 
 def nobody_can_log_in_here(device: Device) -> None:
     """No process asks for a login on a screen or a serial port."""
-    found = [path for path in device.find("/proc", "[0-9]*/comm") if device.read(path).strip() in _ASKING_TO_LOG_IN]
+    names = device.names_of_processes()
+    must(bool(names), "the processes cannot be read")
+    found = sorted(_ASKING_TO_LOG_IN & names)
     must(not found, f"asking for a login: {found}")
 
 
