@@ -25,6 +25,8 @@ def status_table(status: Status) -> Table:
         table.add_row("stick", f"{status.stick}, {status.copied:.0%}" if status.stick == "copying" else status.stick)
     if status.temperature_c is not None:
         table.add_row("temperature", f"{status.temperature_c:.0f} °C")
+    if power := status.power.text:
+        table.add_row("power", power)
     if any(restarts := status.restarts.model_dump().values()):
         table.add_row("restarts", "camera {}, recorder {}, board {}".format(*restarts))
     for fault, message in status.faults.items():

@@ -77,7 +77,7 @@ def test_the_way_of_a_moment(recorder: subprocess.Popen[str], tmp_path: Path, so
         "history",
         "restarts",
         "temperature_c",
-        "throttled",
+        "power",
     }
     assert told["camera"] == "synthetic"
     assert told["faults"] == {}

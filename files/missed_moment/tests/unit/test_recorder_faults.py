@@ -1,12 +1,14 @@
 """What goes wrong around a recorder: disks, cameras, settings, and memory that could reach storage."""
 
 import errno
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from missed_moment.board import USB_LOW_MA, Board, PowerSupply
 from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.config import Loaded, Settings
 from missed_moment.durable import LocalDisk
@@ -15,6 +17,7 @@ from missed_moment.health import Fault
 from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.services import keeper, saver
 from missed_moment.services.recorder import Recorder
+from missed_moment.services.status import PowerStatus
 from rig import SMALL_SETTINGS, FailingDisk, StoppedDisk, filled, recording, stored, wait_for
 
 
@@ -152,8 +155,43 @@ def test_bad_settings_are_fault_seven_and_it_films(tmp_path: Path) -> None:
         assert "widht" in recorder.health.faults()[Fault.SETTINGS]
         wait_for(lambda: Fault.HOT in recorder.health.faults())
         assert recorder.status().faults.keys() == {"settings", "hot"}
+        assert recorder.status().power == PowerStatus(undervoltage=True, supply_ma=3000, usb_ma=USB_LOW_MA)
     finally:
         assert recorder.stop()
+
+
+def test_a_board_at_its_limits_does_not_fill_the_history(tmp_path: Path) -> None:
+    """Eighty degrees, then a little less, then a little more; and a voltage that is too low every other moment."""
+    sysfs = tmp_path / "sys"
+    (zone := sysfs / "class/thermal/thermal_zone0").mkdir(parents=True)
+    (hwmon := sysfs / "class/hwmon/hwmon0").mkdir(parents=True)
+    (zone / "type").write_text("cpu-thermal\n")
+    (hwmon / "name").write_text("rpi_volt\n")
+    looks = itertools.count()
+
+    class SwingingBoard(Board):
+        def complaint(self) -> str | None:
+            look = next(looks)
+            (zone / "temp").write_text(f"{79_400 + 1_300 * (look % 3)}\n")
+            (hwmon / "in0_lcrit_alarm").write_text(f"{look % 2}\n")
+            return super().complaint()
+
+    board = SwingingBoard(sysfs)
+    recorder = Recorder(
+        Loaded(Settings(video=SMALL_SETTINGS)),
+        SyntheticCamera(SMALL_SETTINGS),
+        None,
+        tmp_path,
+        LocalDisk(),
+        board,
+        print,
+    )
+    recorder.start()
+    try:
+        wait_for(lambda: next(looks) > 20)
+    finally:
+        assert recorder.stop()
+    assert len([noted for noted in recorder.health.history() if noted.fault is Fault.HOT]) <= 2
 
 
 def test_nothing_is_filmed_while_memory_could_reach_storage(tmp_path: Path) -> None:
@@ -175,13 +213,16 @@ def test_nothing_is_filmed_while_memory_could_reach_storage(tmp_path: Path) -> N
 
 
 class HotBoard:
-    """A board that complains."""
+    """A board that is hot, and short of power."""
 
     def temperature_c(self) -> float | None:
         return 90.0
 
-    def throttled(self) -> int | None:
-        return 1
+    def undervoltage(self) -> bool | None:
+        return True
+
+    def power_supply(self) -> PowerSupply | None:
+        return PowerSupply(max_ma=3000, usb_ma=USB_LOW_MA)
 
     def complaint(self) -> str | None:
         return "the board is hot"

@@ -57,7 +57,7 @@ class MomentInfo(_Record):
     sound: SoundInfo | None = None
     recovered: bool = False
     temperature_c: float | None = None
-    throttled: int | None = None
+    undervoltage: bool | None = None
     restarts: Restarts | None = None
 
     @property

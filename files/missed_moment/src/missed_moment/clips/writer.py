@@ -36,8 +36,8 @@ class Board(Protocol):
     def temperature_c(self) -> float | None:
         """Temperature of the processor, in degrees Celsius."""
 
-    def throttled(self) -> int | None:
-        """Raspberry Pi firmware's bits for under-voltage and throttling."""
+    def undervoltage(self) -> bool | None:
+        """Whether the voltage was too low within the last five minutes."""
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class MomentWriter:
             clock_certain=start.certain,
             clock_from_stick=start.from_stick,
             temperature_c=self._board.temperature_c(),
-            throttled=self._board.throttled(),
+            undervoltage=self._board.undervoltage(),
             restarts=self._restarts(),
             sound=clip.sound_info(),
             **clip.facts(),

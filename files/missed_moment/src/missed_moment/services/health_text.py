@@ -5,9 +5,6 @@ from collections.abc import Iterator
 from missed_moment.clock import WallTime
 from missed_moment.services.status import Status
 
-_NOW, _SINCE_START = 0xF, 0xF0000
-"""Bits of `throttled`: what is so now, and what was so at any time (raspberrypi.com, "get_throttled")."""
-
 
 def health_text(device: str, status: Status | None, now: WallTime) -> str:
     """Describe a device; `status` is None where no recorder answers."""
@@ -22,8 +19,8 @@ def _of(status: Status) -> Iterator[str]:
     yield f"pictures     {status.frames.seen} seen, {status.frames.lost} lost since the start"
     if status.temperature_c is not None:
         yield f"temperature  {status.temperature_c:.0f} °C"
-    if status.throttled is not None:
-        yield f"power        {_power(status.throttled)}"
+    if power := status.power.text:
+        yield f"power        {power}"
     restarts = status.restarts
     yield f"restarts     camera {restarts.camera}, recorder {restarts.recorder}, board {restarts.board}"
     yield f"moments      {status.store.moments} on the device, {status.store.not_exported} of them on no stick yet"
@@ -37,9 +34,3 @@ def _of(status: Status) -> Iterator[str]:
         yield "since it was switched on:"
         for noted in status.history:
             yield f"  {noted.at:%Y-%m-%d %H:%M:%S} {'over: ' if noted.over else ''}{noted.fault}: {noted.message}"
-
-
-def _power(throttled: int) -> str:
-    if throttled & _NOW:
-        return f"too little voltage or too hot right now ({throttled:#x})"
-    return f"there was too little voltage or it was too hot ({throttled:#x})" if throttled & _SINCE_START else "good"

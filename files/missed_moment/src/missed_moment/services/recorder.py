@@ -32,7 +32,7 @@ from missed_moment.ring import Ring, Take
 from missed_moment.services.keeper import Keeper
 from missed_moment.services.saver import Saver
 from missed_moment.services.sources import Filming, Listening
-from missed_moment.services.status import FrameStatus, NotedFault, RingStatus, Status, versions
+from missed_moment.services.status import FrameStatus, NotedFault, RingStatus, Status, power_status, versions
 from missed_moment.services.sticks import Sticks
 
 RING_MARGIN_S = 10
@@ -201,7 +201,7 @@ class Recorder:
             ),
             restarts=self._restarts(),
             temperature_c=self._board.temperature_c(),
-            throttled=self._board.throttled(),
+            power=power_status(self._board),
             versions=versions(),
         )
 

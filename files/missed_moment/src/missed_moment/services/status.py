@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from missed_moment import __version__
+from missed_moment.board import USB_HIGH_MA, Board
 from missed_moment.ladder import Restarts
 
 
@@ -43,6 +44,31 @@ class StoreStatus(_Part):
     free_bytes: int = 0
 
 
+class PowerStatus(_Part):
+    """Power, as far as the board reports it.
+
+    `undervoltage` is whether the voltage was too low within the last five minutes. Raspberry Pi 5 only: `supply_ma` is
+    the current that the power supply offers, `usb_ma` what all USB ports together may draw.
+    """
+
+    undervoltage: bool | None = None
+    supply_ma: int | None = None
+    usb_ma: int | None = None
+
+    @property
+    def text(self) -> str | None:
+        """The same in plain words, None if the board reports nothing."""
+        words = []
+        if self.undervoltage is not None:
+            words.append("too little voltage within the last 5 minutes" if self.undervoltage else "voltage good")
+        if self.supply_ma is not None:
+            words.append(f"the power supply offers {self.supply_ma / 1000:.1f} A")
+        if self.usb_ma is not None:
+            advice = "; with a 5 A supply they get 1600 mA" if self.usb_ma < USB_HIGH_MA else ""
+            words.append(f"all USB ports together get {self.usb_ma} mA{advice}")
+        return ", ".join(words) or None
+
+
 class NotedFault(_Part):
     """A fault that began, or was over."""
 
@@ -57,7 +83,7 @@ class Status(_Part):
 
     `led` names what the LED shows. `sound` is silent where no microphone delivers any. `copied` is the share of what a
     stick lacked that is copied. `faults` maps the name of each fault to its message; `history` is what there was since
-    the start, `restarts` what had to be started again. `throttled` holds the firmware's bits (see `board`).
+    the start, `restarts` what had to be started again.
     """
 
     state: Literal["off", "filling", "recording", "saving"]
@@ -74,8 +100,18 @@ class Status(_Part):
     history: tuple[NotedFault, ...]
     restarts: Restarts
     temperature_c: float | None
-    throttled: int | None
+    power: PowerStatus = PowerStatus()
     versions: dict[str, str]
+
+
+def power_status(board: Board) -> PowerStatus:
+    """Ask the board about its power."""
+    supply = board.power_supply()
+    return PowerStatus(
+        undervoltage=board.undervoltage(),
+        supply_ma=supply.max_ma if supply else None,
+        usb_ma=supply.usb_ma if supply else None,
+    )
 
 
 def versions() -> dict[str, str]:
