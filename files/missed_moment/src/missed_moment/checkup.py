@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from missed_moment import config, sync
+from missed_moment import config, memory, memory_budget, sync
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.inspect import inspect_clip
 from missed_moment.durable import LocalDisk
@@ -71,7 +71,7 @@ def _path(path: Path) -> Iterator[Finding]:
 
 
 def _settings(path: Path) -> Iterator[Finding]:
-    problems = config.load(path).problems
+    problems = memory_budget.fit(config.load(path), memory.total_bytes()).problems
     yield from (Finding(False, problem) for problem in problems)
     if not problems:
         yield Finding(True, f"{path}: " + ("all settings are good" if path.exists() else "not there, so all defaults"))

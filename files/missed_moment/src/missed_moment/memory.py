@@ -1,4 +1,4 @@
-"""That what the RAM holds stays in RAM. Linux only; elsewhere nothing is promised."""
+"""The board's RAM: how much there is, and that its content stays in it. Linux only; elsewhere nothing is promised."""
 
 import ctypes
 import os
@@ -18,6 +18,15 @@ def lock() -> None:
         raise MemoryLockError(
             number, f"memory cannot be locked ({os.strerror(number)}): let this user lock it (LimitMEMLOCK=infinity)"
         )
+
+
+def total_bytes(proc: Path = Path("/proc")) -> int | None:
+    """Return the board's memory as the kernel counts it (MemTotal), None where that is unknown."""
+    try:
+        lines = (proc / "meminfo").read_text().splitlines()
+        return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemTotal:"))
+    except (OSError, StopIteration, IndexError, ValueError):
+        return None
 
 
 def complaint(proc: Path = Path("/proc"), sysfs: Path = Path("/sys")) -> str | None:

@@ -320,3 +320,50 @@ program.run(Places(directory / "settings.toml", directory / "clips", directory /
     assert told.stdout.splitlines() == ["off", "the LED shines", "256x144 at 30 fps off", "off"], told.stderr
     [moment] = Catalogue(tmp_path / "clips", LocalDisk()).moments()
     assert len(moment.info().presses_ns) == 1
+
+
+SMALL_BOARD = """
+import os, signal, sys, threading
+from pathlib import Path
+from missed_moment import memory
+from missed_moment.checkup import checkup
+from missed_moment.control import ask
+from missed_moment.places import Places
+from missed_moment.services import program
+from rig import wait_for
+
+memory.total_bytes = lambda: 416 * 1024 * 1024
+directory, recorders = Path(sys.argv[1]), []
+made = program.Recorder
+program.Recorder = lambda *arguments: recorders.append(made(*arguments)) or recorders[0]
+
+def look():
+    try:
+        wait_for(lambda: (directory / "s").exists())
+        wait_for(lambda: ask(directory / "s", "status")["ring"]["seconds"] >= 1)
+        told = ask(directory / "s", "status")
+        print(told["faults"]["settings"].split(": ")[-1])
+        print(recorders[0].settings.moment.before_s, recorders[0].ring._max_bytes < 115e6)
+        print(recorders[0]._backlog_limit_ns < 1.6 * 1e9 * (recorders[0].settings.moment.before_s + 10))
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+print(next(iter(checkup([], directory / "settings.toml", directory / "clips"))).good)
+threading.Thread(target=look).start()
+program.run(Places(directory / "settings.toml", directory / "clips", directory / "s"), "synthetic")
+"""
+
+
+@pytest.mark.setting("moment.before_s", "video.bitrate_mbps")
+def test_a_small_board_films_with_what_fits_and_reports_the_rest(tmp_path: Path) -> None:
+    """Settings that ask a board of 416 MB for 2.5 GB."""
+    (tmp_path / "settings.toml").write_text(
+        "[video]\nwidth = 256\nheight = 144\nbitrate_mbps = 25\n[moment]\nbefore_s = 300\n[sound]\nenabled = false\n"
+    )
+    told = python("-c", SMALL_BOARD, tmp_path)
+    assert told.stdout.splitlines() == [
+        "False",
+        "before_s = 60 and bitrate_mbps = 7.9 are used",
+        "60 True",
+        "True",
+    ], told.stderr

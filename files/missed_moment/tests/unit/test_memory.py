@@ -44,6 +44,22 @@ def test_only_swap_that_outlasts_a_power_cut_is_a_complaint(
         assert f"swapped to {lasting}:" in complaint
 
 
+@pytest.mark.parametrize(
+    ("content", "total"),
+    [
+        ("MemTotal:         426192 kB\nMemFree:           98004 kB\n", 426192 * 1024),
+        ("MemFree: 98004 kB\n", None),
+        ("MemTotal:\n", None),
+        ("MemTotal: much\n", None),
+        (None, None),
+    ],
+)
+def test_the_boards_memory_is_what_the_kernel_counts(content: str | None, total: int | None, tmp_path: Path) -> None:
+    if content is not None:
+        (tmp_path / "meminfo").write_text(content)
+    assert memory.total_bytes(tmp_path) == total
+
+
 def test_where_there_is_no_proc_nothing_is_said(tmp_path: Path) -> None:
     assert memory.complaint(tmp_path) is None
 

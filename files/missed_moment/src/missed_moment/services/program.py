@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from missed_moment import config, memory
+from missed_moment import config, memory, memory_budget
 from missed_moment.board import Board
 from missed_moment.capture.choice import Kind, choose_camera, choose_microphone
 from missed_moment.control import ControlServer
@@ -108,7 +108,8 @@ def run(places: Places, kind: Kind) -> bool:
     signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
     for ending in _ENDINGS:
         signal.signal(ending, signal.SIG_DFL)  # what is ignored cannot be waited for
-    loaded = config.load(places.settings)
+    memory_bytes = memory.total_bytes()
+    loaded = memory_budget.fit(config.load(places.settings), memory_bytes)
     settings = loaded.settings
     lamps: list[Lamp] = [BoardLamp()]
     signaller = Signaller(lamps)
@@ -127,6 +128,7 @@ def run(places: Places, kind: Kind) -> bool:
         memory.complaint if kind != "synthetic" else lambda: None,  # what that one shows is no secret
         lambda step: _give_up(step, places.socket.parent),
         places.socket.parent,
+        memory_budget.backlog_rings(settings, memory_bytes),
     )
     commands = _Commands(recorder)
     server = ControlServer(

@@ -24,8 +24,9 @@ from missed_moment.durable import Disk
 from missed_moment.errors import StoreError
 from missed_moment.health import Fault, Health
 from missed_moment.ladder import Ladder, Restarts, Step
+from missed_moment.memory_budget import BACKLOG_RINGS, BYTES_MARGIN, ring_size
 from missed_moment.moments import Action, Close, Forget, Open, PressGrammar, Withdraw
-from missed_moment.packets import SAMPLE_BYTES, SAMPLE_RATE, VideoFormat
+from missed_moment.packets import VideoFormat
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Situation, Stick
 from missed_moment.ring import Ring, Take
@@ -35,14 +36,8 @@ from missed_moment.services.sources import Filming, Listening
 from missed_moment.services.status import FrameStatus, NotedFault, RingStatus, Status, power_status, versions
 from missed_moment.services.sticks import Sticks
 
-RING_MARGIN_S = 10
-"""The ring holds this much more than a press asks for: a whole GOP, and an encoder that is behind."""
-BYTES_MARGIN = 1.5
-"""Encoders overshoot their bit rate when a lot moves."""
 GRACE_NS = 2 * NS
 """A window that ended waits so long for its last pictures, which are still being encoded."""
-BACKLOG_RINGS = 3
-"""What a stopped disk may hold up in RAM, in lengths of the ring. After that, presses are refused."""
 _HOUSEKEEPING_NS = NS // 2
 
 
@@ -62,12 +57,13 @@ class Recorder:
         exposure: Callable[[], str | None] = lambda: None,
         give_up: Callable[[Step], None] = lambda _: None,
         runtime: Path | None = None,
+        backlog_rings: float = BACKLOG_RINGS,
     ) -> None:
         """Wire everything; nothing runs and nothing is opened before `start`.
 
         `show` and `alive` (see Keeper) must return at once. `exposure` says how what is in RAM could reach storage:
         while it does, nothing is filmed. `give_up` ends this process, to be started again or with the board;
-        `runtime` is a directory in RAM that outlives it.
+        `runtime` is a directory in RAM that outlives it. A disk that stopped may hold up `backlog_rings` in RAM.
         """
         self.settings = settings = loaded.settings
         self.health = Health()
@@ -77,11 +73,11 @@ class Recorder:
         self._exposed = False
         self._switched_on = True
         self._show = show
-        bitrate = settings.video.bitrate_mbps * 1e6 / 8 * BYTES_MARGIN + SAMPLE_RATE * SAMPLE_BYTES
-        seconds = settings.moment.before_s + RING_MARGIN_S
+        size = ring_size(settings)
+        seconds, bitrate = size.seconds, size.bytes_per_s
         # Sound goes on for as long as the last picture is shown, and further if it is to be played earlier.
         sound_ahead_ns = round(2 * NS / settings.video.fps + max(0.0, -settings.sound.offset_ms) * 1e6)
-        self.ring = Ring(seconds, round(seconds * bitrate), sound_ahead_ns)
+        self.ring = Ring(seconds, size.max_bytes, sound_ahead_ns)
         self._post_roll_bytes = round(settings.moment.after_s * bitrate)
         self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
         self._meter = FrameMeter()
@@ -110,7 +106,7 @@ class Recorder:
         self._order: Order | None = None  # the one opened last
         self._ending: list[tuple[int, Take]] = []  # (when to stop waiting for its last pictures, take)
         self._sticks = Sticks()
-        self._backlog_limit_ns = round(BACKLOG_RINGS * seconds * NS)
+        self._backlog_limit_ns = round(backlog_rings * seconds * NS)
         self._changed = threading.Condition()
         self._stopped = False
         self._settled = threading.Event()
