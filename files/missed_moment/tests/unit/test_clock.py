@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import pytest
 
 from missed_moment import clock
 from missed_moment.clips.catalogue import Catalogue
-from missed_moment.clock import BUILT, LIFETIME
+from missed_moment.clock import BUILT, LIFETIME, RealTimeClocks, rtc_kept_time
 from missed_moment.durable import LocalDisk
 from missed_moment.export.newest import newest
 from rig import recording, store_moment, wait_for
@@ -29,9 +29,117 @@ def test_the_wall_clock_of_an_instant_follows_its_monotonic_time() -> None:
 def test_the_wall_clock_is_certain_once_it_was_synchronised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock, "_kept_right", KEPT_RIGHT)
     monkeypatch.setattr(clock, "_SYNCHRONISED", tmp_path / "synchronized")
+    monkeypatch.setattr(clock, "_rtcs", RealTimeClocks(tmp_path / "rtc"))
     assert not clock.wall_time().certain
     (tmp_path / "synchronized").touch()
     assert clock.wall_time().certain
+
+
+DAY = 86400.0
+RELEASED_S = round(BUILT.timestamp())
+NOW_S = RELEASED_S + round(100 * DAY)
+
+
+@pytest.mark.parametrize(
+    ("rtc_s", "system_s", "uptime_s", "right"),
+    [
+        (NOW_S, NOW_S + 0.5, 10, True),
+        (NOW_S, NOW_S + 3, 10, True),
+        (NOW_S, NOW_S - 60, 30 * DAY, True),  # two quartzes, a month
+        (NOW_S, NOW_S - 60, 3600, False),  # somebody set the clock
+        (NOW_S, NOW_S + 3600, 3600, False),
+        (700, 700.5, 650, False),  # Raspberry Pi 5 without a battery: it woke up in 1970
+        (700, NOW_S, 650, False),  # the same, after timesyncd moved the clock to what it had noted
+        (946_684_800 + 40, 946_684_840.5, 40, False),  # DS3231 with a flat battery: 2000-01-01
+        (RELEASED_S, RELEASED_S + 0.5, 10, False),
+        (RELEASED_S + 1, RELEASED_S + 1.5, 10, True),
+        (round((BUILT + LIFETIME).timestamp()), (BUILT + LIFETIME).timestamp(), 10, False),  # registers full of noise
+        (4_000_000_000, 4_000_000_000.5, 10, False),
+        (-1, -0.5, 10, False),
+    ],
+)
+def test_a_real_time_clock_is_believed_if_it_was_set_and_still_agrees(
+    rtc_s: int, system_s: float, uptime_s: float, right: bool
+) -> None:
+    assert rtc_kept_time(rtc_s, system_s, uptime_s) is right
+
+
+def real_time_clock(directory: Path, number: int = 0, hctosys: str = "1", since_epoch: str | None = None) -> Path:
+    """A real-time clock in sysfs; without `since_epoch` it cannot be read, as one whose oscillator stopped."""
+    rtc = directory / f"rtc{number}"
+    rtc.mkdir(parents=True, exist_ok=True)
+    (rtc / "hctosys").write_text(hctosys + "\n")
+    if since_epoch is None:
+        (rtc / "since_epoch").mkdir()
+    else:
+        (rtc / "since_epoch").write_text(since_epoch + "\n")
+    return rtc
+
+
+@pytest.fixture
+def set_clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set the system clock of this test, in Unix time; it stands still."""
+
+    def set_to(system_s: float) -> None:
+        monkeypatch.setattr("time.time", lambda: system_s)
+
+    set_to(NOW_S + 0.5)
+    return set_to
+
+
+def test_the_clock_that_set_the_system_clock_counts(tmp_path: Path, set_clock: Callable[[float], None]) -> None:
+    assert not RealTimeClocks(tmp_path / "none").kept_time()
+    real_time_clock(tmp_path, 0, since_epoch="0", hctosys="0")
+    real_time_clock(tmp_path, 1, since_epoch=str(NOW_S))
+    assert RealTimeClocks(tmp_path).kept_time()
+    set_clock(NOW_S + DAY)
+    assert not RealTimeClocks(tmp_path).kept_time()
+
+
+@pytest.mark.parametrize(
+    ("hctosys", "since_epoch"),
+    [("0", str(NOW_S)), ("", str(NOW_S)), ("1", None), ("1", ""), ("1", "noise"), ("1", str(NOW_S - 60))],
+)
+def test_every_error_of_a_real_time_clock_is_a_no(
+    hctosys: str, since_epoch: str | None, tmp_path: Path, set_clock: Callable[[float], None]
+) -> None:
+    real_time_clock(tmp_path, hctosys=hctosys, since_epoch=since_epoch)
+    assert not RealTimeClocks(tmp_path).kept_time()
+
+
+def test_a_real_time_clock_may_come_late_and_is_not_read_all_the_time(
+    tmp_path: Path, set_clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = [100 * clock.NS]
+    monkeypatch.setattr(clock, "monotonic_ns", lambda: now_ns[0])
+    rtcs = RealTimeClocks(tmp_path)
+    assert not rtcs.kept_time()
+    real_time_clock(tmp_path, since_epoch=str(NOW_S))
+    now_ns[0] += 9 * clock.NS
+    assert not rtcs.kept_time()
+    now_ns[0] += 1 * clock.NS
+    assert rtcs.kept_time()
+    set_clock(NOW_S + DAY)  # somebody sets the clock
+    now_ns[0] += 9 * clock.NS
+    assert rtcs.kept_time()
+    now_ns[0] += 1 * clock.NS
+    assert not rtcs.kept_time()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the clock is somebody's computer's")
+def test_the_wall_clock_is_certain_where_a_real_time_clock_kept_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "_kept_right", KEPT_RIGHT)
+    monkeypatch.setattr(clock, "_SYNCHRONISED", tmp_path / "synchronized")
+    monkeypatch.setattr(clock, "_rtcs", RealTimeClocks(tmp_path))
+    monkeypatch.setattr("time.time", lambda: NOW_S + 0.5)
+    monkeypatch.setattr("time.time_ns", lambda: NOW_S * clock.NS)
+    assert not clock.wall_time().certain
+    monkeypatch.setattr(clock, "_rtcs", RealTimeClocks(tmp_path))
+    real_time_clock(tmp_path, since_epoch=str(NOW_S))
+    assert clock.wall_time().certain
+    assert not clock.take_forward(BUILT + timedelta(days=1000))  # a stick does not know better
 
 
 @pytest.fixture
@@ -54,6 +162,23 @@ def test_time_goes_forward_and_never_back(lost_in_time: datetime) -> None:
     assert abs(now.at - lost_in_time - timedelta(days=100)) < timedelta(minutes=1)
     assert now.from_stick
     assert not now.certain
+
+
+def test_a_clock_that_is_set_later_does_not_add_to_what_a_stick_told(
+    lost_in_time: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """timesyncd waits for /data, and the recorder does not: the system clock may move after a stick told the day."""
+    assert clock.take_forward(lost_in_time + timedelta(days=100))
+    noted = lost_in_time + timedelta(days=90)
+    drift_ns = round(noted.timestamp() * clock.NS) - clock.monotonic_ns()
+    monkeypatch.setattr("time.time_ns", lambda: clock.monotonic_ns() + drift_ns)
+    now = clock.wall_time()
+    assert abs(now.at - lost_in_time - timedelta(days=100)) < timedelta(minutes=1)
+    assert now.from_stick
+    monkeypatch.setattr("time.time_ns", lambda: clock.monotonic_ns() + drift_ns + 20 * 86400 * clock.NS)
+    now = clock.wall_time()
+    assert abs(now.at - lost_in_time - timedelta(days=110)) < timedelta(minutes=1)
+    assert not now.from_stick
 
 
 @pytest.mark.parametrize(
