@@ -30,6 +30,11 @@ NAMESPACE = uuid.UUID("b4c9f2c0-6d6d-4d6d-8d6d-6d697373656d")
 _SYSTEM_MARGIN = 1.1
 _SYSTEM_SPARE_MB = 96
 _EPOCH = 1764201600  # of a tree that says nothing of its own time
+_LARGEST_CARD = 2 << 40
+"""In bytes: more, neither SDXC nor an MBR can address."""
+_FOR_GROWTH = ("-i", "65536", "-m", "1")
+"""mke2fs's options for /data. It chooses by the size at creation, and growing keeps its choice: by default an inode for
+each 4 KiB and 5 % for root only, which is 11 % of a card. The smallest clips need an inode for each 64 KiB."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +83,8 @@ def assemble(tree: Path, image: Path, card: Card) -> None:
         _vfat(boot, image, places[0], card)
         _ext4(tree, image, places[1], card, "system")
         if card.data_mb:
-            _ext4(data, image, places[2], card, "data")
+            # Room for the group descriptors of the largest card: with too little, the kernel converts to meta_bg.
+            _ext4(data, image, places[2], card, "data", _FOR_GROWTH, f",resize={_LARGEST_CARD // BLOCK}")
 
 
 @contextmanager
@@ -133,10 +139,19 @@ def _vfat(content: Path, image: Path, place: _Place, card: Card) -> None:
         _run(*copy, f"seek={place.start_mb}")
 
 
-def _ext4(content: Path, image: Path, place: _Place, card: Card, label: str) -> None:
+def _ext4(
+    content: Path,
+    image: Path,
+    place: _Place,
+    card: Card,
+    label: str,
+    more: tuple[str, ...] = (),
+    more_extended: str = "",
+) -> None:
     _clamp(content, card.epoch)
     extended = f"offset={place.start_mb * MB},hash_seed={card.uuid(label)},assume_storage_prezeroed=1,root_owner=0:0"
-    options = ("-q", "-F", "-t", "ext4", "-b", str(BLOCK), "-L", label, "-U", card.uuid(label), "-E", extended)
+    extended += more_extended
+    options = ("-q", "-F", "-t", "ext4", "-b", str(BLOCK), *more, "-L", label, "-U", card.uuid(label), "-E", extended)
     env = {"SOURCE_DATE_EPOCH": str(card.epoch), "E2FSPROGS_FAKE_TIME": str(card.epoch)}
     _run("mke2fs", *options, "-d", content, image, f"{place.size_mb}M", env=env)
 
