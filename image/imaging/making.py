@@ -38,15 +38,16 @@ def _export(rootfs: Path, name: str) -> None:
     run_stage(_IMAGE / "export", _WORK, EXPORT_ROOTFS_DIR=rootfs, DEPLOY_DIR=_DEPLOY, IMG_FILENAME=name, IMG_SUFFIX="")
 
 
-def make_real(steps: Steps, name: str) -> None:
+def make_real(steps: Steps, name: str, fresh: bool) -> None:
     """Make the image of Raspberry Pi OS's packages."""
-    place = _WORK / "pi-gen"
-    _run_pi_gen(steps, [place / "stage0", place / "stage1", _IMAGE / "stage"], name)
+    if fresh:
+        pi_gen.remove(_WORK)
+    _run_pi_gen(steps, [*(pi_gen.place(_WORK) / stage for stage in pi_gen.STAGES), _IMAGE / "stage"], name)
 
 
 def _run_pi_gen(steps: Steps, stages: list[Path], name: str) -> None:
     with steps.step("fetch", f"pi-gen {pi_gen.TAG} is fetched"):
-        place = pi_gen.fetch(_WORK / "pi-gen")
+        place = pi_gen.fetch(_WORK)
     with steps.step("pi-gen", "pi-gen runs its stages, and ours"):
         pi_gen.build(place, stages, _WORK, _DEPLOY, name)
 
@@ -72,7 +73,7 @@ def main() -> None:
     if stand_in:
         make_stand_in(steps, name, said.pi_gen, said.fresh)
     else:
-        make_real(steps, name)
+        make_real(steps, name, said.fresh)
     steps.say(f"{image.relative_to(REPOSITORY)}: {image.stat().st_blocks * 512 / 1e6:.0f} MB, to be flashed")
     if said.release:
         about = release.Release(name, version(), int(os.environ["SOURCE_DATE_EPOCH"]), said.commit, stand_in)

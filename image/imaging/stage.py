@@ -10,6 +10,7 @@ from pathlib import Path
 
 from imaging import PROJECT
 from imaging.chroot import Chroot, CommandFailed
+from imaging.finalise import finalise
 from imaging.traces import remove_traces
 
 _BOARD_ARCHIVE = Path("etc/apt/sources.list.d/raspi.sources")
@@ -19,6 +20,7 @@ def make_camera(tree: Path) -> None:
     """Play the playbook in `tree`, and remove what is left of the making. Raises CommandFailed."""
     told = ("--extra-vars=@image/appliance.yml", "--extra-vars", json.dumps({"image_is": _identity(tree)}))
     Chroot(tree, shown=True).play(*told, playbook="image/image.yml")
+    finalise(tree)
     remove_traces(tree)
 
 

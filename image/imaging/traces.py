@@ -12,6 +12,8 @@ _GONE = (
     "var/lib/systemd/random-seed",
     # Of the computer that it was made on.
     "etc/resolv.conf",
+    "etc/apt/apt.conf.d/51cache",
+    "etc/apt/sources.list.d/00-temp.list",
     # What comes anew when it is asked for, and differs each time that it is made.
     "var/cache/apt/*",
     "var/cache/debconf/*-old",
@@ -20,6 +22,8 @@ _GONE = (
     "var/log/*",
     # What was there before the last change.
     "etc/*-",
+    "etc/apt/*~",
+    "etc/network/*.dpkg-old",
     "var/lib/dpkg/*-old",
     "var/lib/ucf/*.[0-9]",
     # What programs left behind them.

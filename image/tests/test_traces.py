@@ -14,6 +14,8 @@ LEFT = (
     "root/.ansible/tmp/module.py",
     "tmp/.hidden",
     "etc/passwd-",
+    "etc/apt/apt.conf.d/51cache",
+    "etc/apt/sources.list.d/00-temp.list",
 )
 STAYS = ("etc/ssh/sshd_config", "etc/passwd", "var/lib/dpkg/status", "root/.bashrc")
 
