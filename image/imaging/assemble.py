@@ -9,11 +9,12 @@ container; only root may do it, because files keep their owners. The same tree m
 import argparse
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,18 @@ NAMESPACE = uuid.UUID("b4c9f2c0-6d6d-4d6d-8d6d-6d697373656d")
 """Of the UUIDs that are made here."""
 _SYSTEM_MARGIN = 1.1
 _SYSTEM_SPARE_MB = 96
+_UNMOUNTED_BOOT = {
+    "missed-moment.toml": """\
+# /boot/firmware is not mounted: nobody knows what the settings there say. So microphone and camera stay off
+# (the camera by a switch that is not there). The first table is no setting: the LED and the status show it as such.
+["/boot/firmware is not mounted"]
+[sound]
+enabled = false
+[button]
+switch_pin = 26
+"""
+}
+"""What lies in the directory /boot/firmware of the system, and is hidden when the boot partition is mounted there."""
 _EPOCH = 1764201600  # of a tree that says nothing of its own time
 _LARGEST_CARD = 2 << 40
 """In bytes: more, neither SDXC nor an MBR can address."""
@@ -72,7 +85,7 @@ class _Place:
 
 def assemble(tree: Path, image: Path, card: Card) -> None:
     """Write `image`. Raises CalledProcessError where a tool fails, and FileNotFoundError where one is missing."""
-    with _set_aside(tree, "boot/firmware") as boot, _set_aside(tree, "data") as data:
+    with _set_aside(tree, "boot/firmware", _UNMOUNTED_BOOT) as boot, _set_aside(tree, "data") as data:
         system_mb = round(_used_mb(tree) * _SYSTEM_MARGIN) + _SYSTEM_SPARE_MB
         sizes = (card.boot_mb, system_mb, *([card.data_mb] if card.data_mb else []))
         places = [_Place(_FIRST_MB + sum(sizes[:number]), size) for number, size in enumerate(sizes)]
@@ -88,8 +101,8 @@ def assemble(tree: Path, image: Path, card: Card) -> None:
 
 
 @contextmanager
-def _set_aside(tree: Path, name: str) -> Iterator[Path]:
-    """Leave `name` in the tree empty for the length of a block, and give where its content is meanwhile."""
+def _set_aside(tree: Path, name: str, instead: Mapping[str, str] | None = None) -> Iterator[Path]:
+    """Leave only the files `instead` in `name` for the length of a block, and give where its content is meanwhile."""
     place = tree / name
     place.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="aside-", dir=tree.parent) as scratch:
@@ -97,9 +110,11 @@ def _set_aside(tree: Path, name: str) -> Iterator[Path]:
         place.rename(aside)
         place.mkdir()
         try:
+            for file, text in (instead or {}).items():
+                (place / file).write_text(text)
             yield aside
         finally:
-            place.rmdir()
+            shutil.rmtree(place)
             aside.rename(place)
 
 

@@ -1,12 +1,17 @@
 import json
 import os
+import re
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
 from cards import BOOT, DATA, SYSTEM, card, in_ext4, is_sound, offset, partitions, said
 
+from imaging import REPOSITORY
 from imaging.assemble import MB, SECTOR, Card, assemble
+
+SETTINGS = REPOSITORY / "docs/reference/settings.md"
 
 
 def test_three_partitions(image: Path) -> None:
@@ -29,8 +34,8 @@ def test_each_has_what_is_its_own(image: Path, tree: Path) -> None:
     assert in_ext4(image, SYSTEM, "cat /etc/hostname") == "missed-moment\n"
     assert "Mode:  04755" in in_ext4(image, SYSTEM, "stat /usr/bin/tool")
     assert 'Fast link dest: "usr/bin"' in in_ext4(image, SYSTEM, "stat /bin")
-    for mount_point in ("/boot/firmware", "/data"):
-        assert in_ext4(image, SYSTEM, f"ls -p {mount_point}").count("\n") == 2 + 1  # itself and its parent
+    for mount_point, files in {"/boot/firmware": 1, "/data": 0}.items():
+        assert in_ext4(image, SYSTEM, f"ls -p {mount_point}").count("\n") == 2 + 1 + files  # itself and its parent
     assert "User:   998   Group:   998" in in_ext4(image, DATA, "stat /clips")
     assert (tree / "boot/firmware/config.txt").exists(), "the tree is as it was"
 
@@ -57,6 +62,16 @@ def test_a_tree_that_does_not_say_what_its_disk_is_called(tree: Path) -> None:
     (tree / "etc/fstab").write_text("/dev/mmcblk0p2 / ext4 defaults 0 1\n")
     with pytest.raises(ValueError, match="PARTUUID"):
         Card.of(tree)
+
+
+def test_without_its_boot_partition_it_records_nothing(image: Path) -> None:
+    """Nobody knows then what the owner has switched off; what is wrong is a line of the settings' problems."""
+    settings = tomllib.loads(in_ext4(image, SYSTEM, "cat /boot/firmware/missed-moment.toml"))
+    assert settings["sound"]["enabled"] is False
+    assert isinstance(settings["button"]["switch_pin"], int)
+    known = set(re.findall(r"^## \[(\w+)\]$", SETTINGS.read_text(), re.MULTILINE))
+    (no_setting,) = set(settings) - known
+    assert "/boot/firmware is not mounted" in no_setting
 
 
 @pytest.mark.parametrize("card_gb", [8, 64, 512, 2000])
