@@ -1,6 +1,7 @@
 """What `make test`, `make prove` and `make bench` run, each in an environment of its own.
 
-A session that this machine cannot run is skipped with its reason; nox lists all of them at the end.
+A session that this machine cannot run is skipped with its reason; nox lists all of them at the end. With
+MISSED_MOMENT_ALL=1, such a session fails.
 """
 
 import os
@@ -49,10 +50,17 @@ def install(session: nox.Session, *names: str) -> None:
         session.install("--require-hashes", "--no-deps", "--requirement", str(REQUIREMENTS / f"{name}.txt"))
 
 
+def skip(session: nox.Session, reason: str) -> None:
+    """End the session as skipped, or as failed if everything must run (MISSED_MOMENT_ALL=1)."""
+    if os.environ.get("MISSED_MOMENT_ALL") == "1":
+        session.error(f"MISSED_MOMENT_ALL=1 allows no skip: {reason}")
+    session.skip(reason)
+
+
 def in_workbench(session: nox.Session, *python: str) -> None:
     """Run Python where images are made."""
     if reason := WORKBENCH.missing():
-        session.skip(reason)
+        skip(session, reason)
     ran = WORKBENCH.run(
         [debian_root.VENV_PYTHON, *python],
         binds={Path.cwd(): "/missed-moment"},
@@ -89,7 +97,7 @@ def lint(session: nox.Session) -> None:
 def shell(session: nox.Session) -> None:
     """What little is written in shell."""
     if reason := host.missing("shellcheck"):
-        session.skip(reason)
+        skip(session, reason)
     host.install("shellcheck", "shellcheck")
     scripts = session.run("git", "grep", "-lE", "^#!.*[/ ](ba)?sh$", silent=True)
     session.run("shellcheck", *str(scripts).split())
@@ -130,7 +138,7 @@ def trixie(session: nox.Session, libraries: str) -> None:
     """Unit tests on the device's Python (Debian trixie): with Debian's own libraries, and with the newest."""
     root = {"device": python_roots.TRIXIE, "newest": python_roots.TRIXIE_NEWEST}[libraries]
     if reason := root.missing():
-        session.skip(reason)
+        skip(session, reason)
     python = debian_root.VENV_PYTHON if root is python_roots.TRIXIE_NEWEST else "python3"
     tests = root.run(
         [python, *UNIT_TESTS, "-p", "no:cacheprovider", *session.posargs],
@@ -147,7 +155,7 @@ def trixie(session: nox.Session, libraries: str) -> None:
 def picamera2(session: nox.Session) -> None:
     """Real picamera2 on real libcamera, recording into our ring."""
     if reason := picamera2_rung.SID.missing():
-        session.skip(reason)
+        skip(session, reason)
     if picamera2_rung.main(["--quiet", *session.posargs]):
         session.error("failed: see above")
 
@@ -162,7 +170,7 @@ def imaging(session: nox.Session) -> None:
 def roles(session: nox.Session) -> None:
     """The roles on a root that nothing runs in, where it was not proven yet; and on one that systemd has booted."""
     if reason := nspawn.missing():
-        session.skip(reason)
+        skip(session, reason)
     install(session, "ansible")
     with session.chdir("molecule"):
         session.run("python", "-m", "machines.disk", env=IMAGING)
@@ -173,7 +181,7 @@ def roles(session: nox.Session) -> None:
 def machine(session: nox.Session) -> None:
     """Stories of a virtual device: what the roles make of a disk, booted, with a button, a camera and USB ports."""
     if reason := virtual_device.missing():
-        session.skip(reason)
+        skip(session, reason)
     install(session, "test", "ansible")
     session.chdir("molecule")
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900", "--durations=0", "--durations-min=5")
@@ -186,7 +194,7 @@ def machine(session: nox.Session) -> None:
 def flashed(session: nox.Session) -> None:
     """Stories of a card with the stand-in image: what MISSED_MOMENT_IMAGE names, or one that is made for it."""
     if reason := flashed_card.missing():
-        session.skip(reason)
+        skip(session, reason)
     install(session, "test")
     image = os.environ.get("MISSED_MOMENT_IMAGE") or str(make_stand_in(session)[0])
     session.chdir("molecule")
@@ -198,7 +206,7 @@ def flashed(session: nox.Session) -> None:
 def same_bytes(session: nox.Session) -> None:
     """The same sources make the same release: anew from what was fetched, from nothing, and by unmodified pi-gen."""
     if reason := WORKBENCH.missing():
-        session.skip(reason)
+        skip(session, reason)
     first = make_stand_in(session)[1].read_text()
     for manner in ("--fresh", "--pi-gen"):
         again = make_stand_in(session, manner)[1].read_text()
@@ -224,7 +232,7 @@ def proofs(session: nox.Session) -> None:
 def players_(session: nox.Session) -> None:
     """FFmpeg's player and GStreamer's find nothing to complain of."""
     if reason := players.PLAYERS.missing():
-        session.skip(reason)
+        skip(session, reason)
     install(session, "test")
     session.chdir("molecule")
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "-v", "players", env=ALL_SOURCES)
@@ -234,7 +242,7 @@ def players_(session: nox.Session) -> None:
 def playground(session: nox.Session) -> None:
     """A virtual device to play with."""
     if reason := virtual_device.missing():
-        session.skip(reason)
+        skip(session, reason)
     install(session, "ansible")
     session.chdir("molecule")
     session.run("python", "-m", "machines.playground", env=IMAGING)
@@ -289,6 +297,6 @@ def _chromium(session: nox.Session) -> str:
         if found := shutil.which(name):
             return found
     if reason := host.missing("chromium"):
-        session.skip(reason)
+        skip(session, reason)
     host.install("chromium", "chromium")
     return shutil.which("chromium") or "chromium"
