@@ -28,8 +28,8 @@ BUILD = PYTHONPATH=image $(PYTHON) -m imaging.build --base=$(BASE) $(if $(FRESH)
 image: ## make dist/missed-moment-*.img, to be flashed; with BASE=debian a stand-in of Debian's packages
 	@$(BUILD)
 
-release: ## the image, and all that goes with it; URL=where it will be found, KEY=minisign's, to sign it
-	@$(BUILD) --release $(if $(URL),--url=$(URL)) $(if $(KEY),--key=$(KEY))
+release: ## the image, and all that goes with it; URL=where it will be found, KEY=minisign's, SOURCES=1 all source packages
+	@$(BUILD) --release $(if $(SOURCES),--sources) $(if $(URL),--url=$(URL)) $(if $(KEY),--key=$(KEY))
 
 machine: .venv/tools ## boot a virtual device and play with it: press, plug, pull, ssh
 	@$(NOX) --session playground

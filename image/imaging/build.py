@@ -27,6 +27,7 @@ def main() -> int:
     parser.add_argument("--pi-gen", action="store_true", help="have pi-gen run the stages of the stand-in, too")
     parser.add_argument("--fresh", action="store_true", help="use nothing of what was made before")
     parser.add_argument("--release", action="store_true", help="gather what a release holds, too")
+    parser.add_argument("--sources", action="store_true", help="fetch all source packages for the release, too")
     parser.add_argument("--url", default="", help="where the release will be found; without, there is no os_list.json")
     parser.add_argument("--key", type=Path, help="minisign's secret key; without, the sums are not signed")
     said = parser.parse_args()
@@ -40,7 +41,9 @@ def main() -> int:
     for place in _WRITABLE:
         (REPOSITORY / place).mkdir(exist_ok=True)
     options = [f"--base={said.base}", f"--commit={_commit()}", f"--url={said.url}"]
-    options += [f"--{flag.replace('_', '-')}" for flag in ("pi_gen", "fresh", "release") if getattr(said, flag)]
+    options += [
+        f"--{flag.replace('_', '-')}" for flag in ("pi_gen", "fresh", "release", "sources") if getattr(said, flag)
+    ]
     options += [f"--key={_KEY_INSIDE}"] if said.key else []
     lent = {Path(outside): inside for outside, inside in ((said.key, _KEY_INSIDE), (pi_gen, _PI_GEN_INSIDE)) if outside}
     return WORKBENCH.run(

@@ -60,6 +60,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true")
     parser.add_argument("--commit", required=True)
     parser.add_argument("--release", action="store_true")
+    parser.add_argument("--sources", action="store_true")
     parser.add_argument("--url", default="")
     parser.add_argument("--key", type=Path)
     said = parser.parse_args()
@@ -78,7 +79,8 @@ def main() -> None:
     if said.release:
         about = release.Release(name, version(), int(os.environ["SOURCE_DATE_EPOCH"]), said.commit, stand_in)
         with steps.step("release", "a release is gathered"):
-            release.gather(about, image, _WORK / "stage" / "rootfs", _DEPLOY / name, said.url, said.key)
+            tree = _WORK / "stage" / "rootfs"
+            release.gather(about, image, tree, _DEPLOY / name, said.url, said.key, said.sources)
         for file in sorted((_DEPLOY / name).iterdir()):
             steps.say(f"{file.relative_to(REPOSITORY)}: {file.stat().st_size / 1e6:.1f} MB")
 

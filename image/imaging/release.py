@@ -6,6 +6,8 @@
 | `NAME.img.bmap` | which of its blocks matter, for bmaptool |
 | `NAME.cdx.json` | all packages, in CycloneDX's form (a software bill of materials) |
 | `NAME.packages.tsv` | the same, each with the reason why it is there |
+| `NAME.sources.tsv` | all source packages; `NAME.sources.tar` has them, or `NAME.source-offer.txt` offers them |
+| `NAME.licences.tar.xz` | all licences and copyright notices |
 | `NAME.json` | what it was made of |
 | `os_list.json` | what Raspberry Pi Imager offers, given the address of this list |
 | `SHA256SUMS`, `SHA256SUMS.minisig` | the sums of all that, signed where there is a key |
@@ -27,7 +29,7 @@ from email.parser import HeaderParser
 from pathlib import Path
 from typing import Any
 
-from imaging import REPOSITORY, packages, pi_gen
+from imaging import REPOSITORY, packages, pi_gen, sources
 from imaging.assemble import NAMESPACE
 from imaging.base import SUITE
 from imaging.blocks import hole_where_free
@@ -62,16 +64,20 @@ class Release:
         return datetime.fromtimestamp(self.epoch, UTC)
 
 
-def gather(release: Release, image: Path, tree: Path, place: Path, url: str, key: Path | None) -> None:
+def gather(
+    release: Release, image: Path, tree: Path, place: Path, url: str, key: Path | None, with_sources: bool = False
+) -> None:
     """Put all that a release holds into `place`, which is made anew; `tree` is what the image was made of.
 
-    Without `url`, where it will be found, there is no list for Imager; without `key`, no signature.
-    Raises CalledProcessError, Unexplained.
+    Without `url`, where it will be found, there is no list for Imager; without `key`, no signature. `with_sources`
+    fetches all source packages; without, they are only listed and offered.
+    Raises CalledProcessError, Unexplained, sources.Incomplete.
     """
     shutil.rmtree(place, ignore_errors=True)
     place.mkdir(parents=True)
     _list_packages(release, tree, place)
     _describe(release, tree, place)
+    sources.gather(release.name, tree, place, release.epoch, with_sources)
     compressed = _compress(image, place)
     digest, size = _digest(image), image.stat().st_size
     manifest = _manifest(release) | {"image": {"name": image.name, "sha256": digest, "size": size}}

@@ -20,6 +20,7 @@ Essential: yes
 Installed-Size: 10
 Version: 13
 Depends: awk
+Built-Using: tiny (= 1.0-1)
 
 Package: mawk
 Status: install ok installed
@@ -30,12 +31,14 @@ Version: 1.3
 Package: python3-av
 Status: install ok installed
 Architecture: arm64
+Source: pyav
 Version: 14.2
 Depends: libav61 (>= 7) | libav-extra61
 
 Package: libav61
 Status: install ok installed
 Architecture: arm64
+Source: ffmpeg (7:7.1-1)
 Version: 7.1
 
 Package: gone
@@ -55,6 +58,12 @@ def tree(tmp_path: Path) -> Path:
         "boot/firmware/config.txt": "camera_auto_detect=1\n",
         "boot/firmware/overlays/disable-bt.dtbo": "\0" * 5000,
         "data/clips/.keep": "",
+        "usr/share/common-licenses/GPL-3": "GPL",
+        "usr/share/doc/base-files/copyright": "of base-files",
+        "usr/share/doc/mawk/copyright": "of mawk",
+        "usr/share/doc/libav61/copyright": "of libav61",
+        "opt/missed-moment/venv/lib/python3.13/site-packages/thing-1.dist-info/METADATA": "Name: thing\nVersion: 1\n",
+        "opt/missed-moment/venv/lib/python3.13/site-packages/thing-1.dist-info/licenses/LICENSE": "of thing",
         "var/lib/dpkg/arch-native": "arm64\n",
         "var/lib/dpkg/status": STATUS,
     }
@@ -65,6 +74,7 @@ def tree(tmp_path: Path) -> Path:
     (tree / "usr/bin/tool").chmod(0o4755)
     os.chown(tree / "data/clips", 998, 998)
     (tree / "bin").symlink_to("usr/bin")
+    (tree / "usr/share/doc/python3-av").symlink_to("/usr/share/doc/libav61")
     return tree
 
 

@@ -52,6 +52,7 @@ def test_imager_is_told_what_it_will_find(released: Path) -> None:
     assert entry["image_download_size"] == (released / name).stat().st_size
     assert entry["extract_sha256"] == json.loads((released / f"{RELEASE.name}.json").read_text())["image"]["sha256"]
     assert "stand-in" in entry["name"]
+    assert "init_format" not in entry, "Imager would offer to set a user and a network, and nothing reads that here"
 
 
 def test_whoever_has_the_public_key_knows_whose_it_is(released: Path, key: Path) -> None:
