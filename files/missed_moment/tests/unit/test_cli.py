@@ -342,7 +342,7 @@ def look():
         wait_for(lambda: (directory / "s").exists())
         wait_for(lambda: ask(directory / "s", "status")["ring"]["seconds"] >= 1)
         told = ask(directory / "s", "status")
-        print(told["faults"]["settings"].split(": ")[-1])
+        print(*(line.split(": ")[-1] for line in told["faults"]["settings"].splitlines() if "MB of memory" in line))
         print(recorders[0].settings.moment.before_s, recorders[0].ring._max_bytes < 115e6)
         print(recorders[0]._backlog_limit_ns < 1.6 * 1e9 * (recorders[0].settings.moment.before_s + 10))
     finally:
