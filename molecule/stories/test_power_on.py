@@ -1,7 +1,12 @@
 """Power on, and it films: nobody logs in, nothing is connected."""
 
+import json
+
 from machines.virtual_device import VirtualDevice
-from stories.starting import films_before_all_is_there, reached_s
+from stories.starting import films_before_all_is_there
+
+# As login does, for somebody at a console.
+_LOG_IN = "systemd-run --quiet --unit=somebody --property=PAMName=login --property=User=root sleep infinity"
 
 
 def test_power_on(switched_on: VirtualDevice) -> None:
@@ -18,9 +23,21 @@ def test_power_on(switched_on: VirtualDevice) -> None:
     assert status["camera"] == "webcam"
     assert status["faults"] == {}
 
-    # Ready means that it films.
-    assert reached_s(device.run, "missed-moment.service") < reached_s(device.run, "multi-user.target")
     films_before_all_is_there(status["frames"]["first_s"], device.run)
 
-    assert device.run("who") == ""
+    assert people(device) == []
     device.look_at_everything()
+
+
+def test_somebody_who_logs_in_is_seen(device: VirtualDevice) -> None:
+    """The list of sessions, which is empty after power on, has them."""
+    device.run("sh", "-euc", _LOG_IN)
+    device.wait_until(lambda: people(device) == ["root"], 60, "root is logged in")
+    device.run("systemctl", "stop", "somebody.service")
+    device.wait_until(lambda: people(device) == [], 60, "nobody is logged in")
+
+
+def people(device: VirtualDevice) -> list[str]:
+    """Return who has a session, as logind lists them, with or without a terminal."""
+    sessions = json.loads(device.run("loginctl", "list-sessions", "--json=short"))
+    return [session["user"] for session in sessions if not session["class"].startswith("manager")]
