@@ -307,12 +307,13 @@ class VirtualDevice:
         listed = self.run("lsblk", "--nodeps", "--noheadings", "--output", "NAME,TRAN").splitlines()
         return [line.split()[0] for line in listed if line.split()[1:] == ["usb"]]
 
-    def look_at_everything(self, *more: str, expects: Iterable[str] = APPLIANCE_EXPECTS) -> str:
+    def look_at_everything(self, *more: str, expects: Iterable[str] = APPLIANCE_EXPECTS, only: str = "") -> str:
         """Return the doctor's report. Raises CommandFailed unless the device is what the playbook made of it.
 
-        By itself that is an appliance; `more` is what the owner or the board has added to it.
+        By itself that is an appliance; `more` is what the owner or the board has added to it. `only` names one check.
         """
-        return self.run(*doctor([*BOARD_EXPECTS, *expects, *more]), timeout_s=_DOCTOR_LIMIT_S)
+        command = (*doctor([*BOARD_EXPECTS, *expects, *more]), *([f"--check={only}"] if only else []))
+        return self.run(*command, timeout_s=_DOCTOR_LIMIT_S)
 
     def wait_until(self, condition: Callable[[], object], timeout_s: float, what: str) -> None:
         """Look at `condition` until it is true. Raises NeverHappened, with all that may explain it."""

@@ -449,6 +449,16 @@ def test_the_exit_status_counts_failures(
     said = capsys.readouterr().out
     assert "NOT ok watchdog_is_fed: there is no /dev/watchdog0. Restart the Pi" in said
     assert "\nok kernel_is_whole\n" in said
+    assert program.main(["--check=watchdog_is_fed"]) == 1
+    assert program.main(["--check=kernel_is_whole"]) == 0
+    assert capsys.readouterr().out.count("ok ") == 2
+    assert program.main(["--expect=read-only", "--check=consoles_are_masked"]) == 0
+    assert "not for this device: consoles_are_masked, which needs no-consoles" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="unknown: read-olny"):
+        program.main(["--expect=read-olny"])
+    demand = appliance.root / "demand"
+    demand.write_text("read-only\nno-network")
+    assert program.main([f"--expect-file={demand}", "--check=roles_recorded_what_they_did"]) == 1
     gone(_EXPECT_D)(appliance)
     assert program.main([]) == 1, "without word from the playbook nothing can be expected"
     monkeypatch.setattr(program.os, "geteuid", lambda: 1000)
