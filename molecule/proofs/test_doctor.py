@@ -13,7 +13,7 @@ from imaging.chroot import Chroot, CommandFailed, Layer
 from machines.device_root import DEVICE
 from machines.guest import CommandFailed as CommandFailedInGuest
 from machines.provisioning import APPLIANCE, APPLIANCE_EXPECTS, doctor
-from machines.virtual_device import BOARD_EXPECTS, VirtualDevice
+from machines.virtual_device import VirtualDevice
 from machines.workshop import BOARD
 
 _UNIT = "/etc/systemd/system/missed-moment.service"
