@@ -41,6 +41,8 @@ IMAGING = {"PYTHONPATH": str(Path("image").absolute())}
 ALL_SOURCES = {"PYTHONPATH": f"{IMAGING['PYTHONPATH']}:{SOURCE['PYTHONPATH']}:{(PROJECT / 'tests').absolute()}"}
 MADE_FROM_THE_CODE = ("tools/settings_reference.py", "tools/led_card.py")
 """What writes pages of the manual, or says that they are not up to date."""
+NO_EMPTY_TESTS = "--override-ini=empty_parameter_set_mark=fail_at_collect"
+"""A test that is parametrized with nothing is an error, and not skipped."""
 UNIT_TESTS = ("-m", "pytest", "--numprocesses", "4", "--quiet")
 
 
@@ -184,7 +186,8 @@ def machine(session: nox.Session) -> None:
         skip(session, reason)
     install(session, "test", "ansible")
     session.chdir("molecule")
-    options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", "--timeout=900", "--durations=0", "--durations-min=5")
+    options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", NO_EMPTY_TESTS)
+    options += ("--timeout=900", "--durations=0", "--durations-min=5")
     # One after the other: two emulated processors at a time would keep up with nothing.
     for tests in [session.posargs] if session.posargs else (["machines", "stories"], ["sensor"]):
         session.run("python", *options, *tests, env=ALL_SOURCES)

@@ -69,6 +69,7 @@ def test_first_start(card: FlashedCard) -> None:
     until_it_records(card)
     assert card.run("systemctl", "is-system-running", "--wait", timeout_s=900).strip() == "running"
     print(card.run(*doctor([*APPLIANCE_EXPECTS, "network-on", "booted", "own-kernel"]), timeout_s=1800))
+    assert card.said_on_the_wire(), "what it says over the network is not recorded"
     size = int(card.run("findmnt", "--bytes", "--noheadings", "--output", "SIZE", "/data"))
     assert size > 0.5 * SIZE_MB * MB, f"/data has {size} bytes"
     films_before_all_is_there(status(card)["frames"]["first_s"], card.run)  # type: ignore[index]

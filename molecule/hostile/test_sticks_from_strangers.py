@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from machines import hostile_sticks
-from machines.hostile_images import FOREIGN, foreign_on
+from machines.hostile_images import FOREIGN, foreign_on, vfat
 from machines.hostile_sticks import Hostile
 from machines.sticks import Stick
 from machines.virtual_device import VirtualDevice
@@ -22,6 +22,17 @@ def readable(image: Path) -> dict[str, bytes] | None:
         return foreign_on(image)
     except (subprocess.CalledProcessError, FileNotFoundError):
         return None
+
+
+def test_a_lost_foreign_file_is_seen(tmp_path: Path) -> None:
+    """The foreign files on a sound stick are read, and one that is gone, or changed, is missed."""
+    image = tmp_path / "stick"
+    vfat(image)
+    assert readable(image) == FOREIGN
+    subprocess.run(["mdel", "-i", image, "::letter.txt"], check=True)
+    assert readable(image) is None
+    vfat(image, {"letter.txt": b"Dear Madam,\n"})
+    assert readable(image) != FOREIGN
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])

@@ -70,6 +70,11 @@ recorder.connect("/run/missed-moment/control.sock")
 recorder.sendall(b'{"command": "status"}\\n')
 print(recorder.makefile().readline())
 """
+# SIOCSIFFLAGS, and IFF_UP in it or nothing.
+_SET_NETWORK_CARD = """
+import fcntl, socket, struct, sys
+fcntl.ioctl(socket.socket(), 0x8914, struct.pack("16sh14x", b"eth0", int(sys.argv[1])))
+"""
 _LIST = """
 import json, pathlib
 moments = sorted(pathlib.Path("/data/clips").glob("moment-*"))
@@ -211,6 +216,10 @@ class VirtualDevice:
     def _as_owner(self, script: str, argument: str) -> None:
         """Run a script in the boot partition, where owners put things with any computer."""
         self.run("sh", "-euc", _AS_OWNER.format(script), "sh", argument)
+
+    def set_network_card(self, up: bool) -> None:
+        """Switch the network card on or off, as nothing on the device does by itself."""
+        self.run(*_BARE_PYTHON, _SET_NETWORK_CARD, str(int(up)))
 
     # What an eye sees
 

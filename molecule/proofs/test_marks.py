@@ -48,6 +48,7 @@ def test_what_nobody_asked_for_is_nowhere(marking: VirtualDevice) -> None:
     threading.Event().wait(60 * MINUTES)
     assert [marking.found_on_card(mark) for mark in MARKS] == [set(), set()]
     journal = base64.b64decode(marking.run("sh", "-c", "journalctl --boot --output=export | base64"))
+    assert b"_SYSTEMD_UNIT=missed-moment.service" in journal, "the journal could not be read"
     assert not any(mark in journal for mark in MARKS)
 
     marking.press()
