@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from missed_moment.config import Loaded, MomentSettings, Settings
 from missed_moment.packets import SAMPLE_BYTES, SAMPLE_RATE
+from missed_moment.ring import RingState
 
 RING_MARGIN_S = 10
 """The ring holds this much more than a press asks for: a whole GOP, and an encoder that is behind."""
@@ -44,6 +45,15 @@ class RingSize:
     def max_bytes(self) -> int:
         """The bound of the whole ring."""
         return round(self.seconds * self.bytes_per_s)
+
+    def overshoot(self, ring: RingState) -> float:
+        """Return how many times as much as the bound a second of what is captured now has; 1 if it is within.
+
+        The ring itself then holds fewer seconds, but what waits for a disk is counted in seconds.
+        """
+        if ring.seconds < 1:  # too little to tell
+            return 1.0
+        return max(1.0, ring.size / ring.seconds / self.bytes_per_s)
 
 
 def ring_size(settings: Settings) -> RingSize:

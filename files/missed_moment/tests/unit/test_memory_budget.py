@@ -13,6 +13,7 @@ from missed_moment.memory_budget import (
     needed_bytes,
     ring_size,
 )
+from missed_moment.ring import RingState
 
 MIB = 1024 * 1024
 ZERO_2_W = 416 * MIB
@@ -79,6 +80,17 @@ def test_a_large_board_takes_all_that_is_valid() -> None:
     loaded = asking(300, 25)
     assert fit(loaded, 3700 * MIB) is loaded
     assert backlog_rings(Settings(), 3700 * MIB) == BACKLOG_RINGS
+
+
+@pytest.mark.parametrize(
+    ("seconds", "share", "overshoot"), [(70, 0.6, 1), (70, 1, 1), (20, 1, 3.5), (0.5, 0.5, 1), (0, 0, 1)]
+)
+def test_an_encoder_overshoots_if_a_second_has_more_than_the_bound(
+    seconds: float, share: float, overshoot: float
+) -> None:
+    size = ring_size(Settings())
+    ring = RingState(seconds, round(size.max_bytes * share), 1, 0)
+    assert size.overshoot(ring) == pytest.approx(overshoot)
 
 
 settings_of = st.builds(

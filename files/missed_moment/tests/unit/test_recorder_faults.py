@@ -10,11 +10,13 @@ import pytest
 
 from missed_moment.board import USB_LOW_MA, Board, PowerSupply
 from missed_moment.capture.synthetic import SyntheticCamera
+from missed_moment.clock import NS
 from missed_moment.config import Loaded, Settings
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import CameraError, StoreError
 from missed_moment.health import Fault
 from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.ring import RingState
 from missed_moment.services import keeper, saver
 from missed_moment.services.recorder import Recorder
 from missed_moment.services.status import PowerStatus
@@ -89,6 +91,28 @@ def test_a_disk_that_does_not_answer_is_reported_and_then_nothing_more_is_accept
         assert recorder.health.faults() == {}
         assert recorder.status().frames.lost == 0
     assert len(stored(tmp_path)) == 1
+
+
+def test_what_waits_for_the_disk_counts_for_more_where_the_encoder_overshoots(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Seconds bound what is held; with three times the bytes in a second, a third of the seconds is enough."""
+    disk = StoppedDisk()
+    with recording(tmp_path, disk) as recorder:
+        filled(recorder)
+        recorder.press()
+        assert disk.reached.wait(20)
+        [order] = recorder._saver.orders()
+        now_ns = order.take.read_ns + 2 * NS
+        assert recorder._backlog_ns(now_ns) == 2 * NS
+        dense = RingState(seconds=4, size=round(3 * 4 * recorder._size.bytes_per_s), pictures=1, unusable=0)
+        monkeypatch.setattr(recorder.ring, "state", lambda: dense)
+        assert recorder._backlog_ns(now_ns) == pytest.approx(6 * NS)
+        recorder._backlog_limit_ns = 3 * (time.monotonic_ns() - order.take.read_ns)
+        with pytest.raises(StoreError, match="RAM is full"):
+            recorder.press()
+        monkeypatch.undo()
+        disk.go()
 
 
 class MoodyCamera:

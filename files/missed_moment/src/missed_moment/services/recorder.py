@@ -73,7 +73,7 @@ class Recorder:
         self._exposed = False
         self._switched_on = True
         self._show = show
-        size = ring_size(settings)
+        self._size = size = ring_size(settings)
         seconds, bitrate = size.seconds, size.bytes_per_s
         # Sound goes on for as long as the last picture is shown, and further if it is to be played earlier.
         sound_ahead_ns = round(2 * NS / settings.video.fps + max(0.0, -settings.sound.offset_ms) * 1e6)
@@ -352,6 +352,7 @@ class Recorder:
             self._changed.notify_all()
 
     def _backlog_ns(self, now_ns: int) -> int:
-        """How much capture time is held in RAM for the disk."""
+        """How much capture time is held in RAM for the disk; longer by as much as the encoder overshoots the bound."""
         read_ns = [order.take.read_ns for order in self._saver.orders()[:1]]
-        return max((now_ns - read for read in read_ns if read is not None), default=0)
+        held_ns = max((now_ns - read for read in read_ns if read is not None), default=0)
+        return round(held_ns * self._size.overshoot(self.ring.state())) if held_ns else 0
