@@ -17,6 +17,8 @@ CARD = "card"
 """What QEMU calls the disk."""
 _COMMON = (
     "-accel", "tcg,thread=multi,tb-size=1024",
+    # A Pi up to the 4 has no clock that outlasts a power cut: this one has lost the time.
+    "-rtc", "base=1970-01-01T00:00:00",
     "-nodefaults",
     "-display", "none",
     "-chardev", "socket,id=qmp,fd={qmp}",
