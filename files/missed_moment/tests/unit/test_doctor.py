@@ -95,7 +95,13 @@ MOUNTS = [
     {"target": "/", "fstype": "ext4", "options": "ro,noatime"},
     {"target": "/boot/firmware", "fstype": "vfat", "options": "ro"},
     {"target": "/data", "fstype": "ext4", "options": "rw,nodev,nosuid,noexec,noatime"},
-    {"target": "/var/lib/systemd", "fstype": "ext4", "options": "rw,nodev"},
+    {"target": "/var/lib/systemd", "source": "tmpfs", "fstype": "tmpfs", "options": "rw,nodev"},
+    {
+        "target": "/var/lib/systemd",
+        "source": "/dev/mmcblk0p3[/state/var/lib/systemd]",
+        "fstype": "ext4",
+        "options": "rw,nodev",
+    },
     *({"target": place, "fstype": "tmpfs", "options": "rw"} for place in _IN_RAM),
 ]
 ANSWERS = {
@@ -311,6 +317,7 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("mounts_are_read_only", mount("/data", options="rw,nosuid,noexec")),
     ("mounts_are_read_only", mount("/data", options="ro,nodev,nosuid,noexec")),
     ("mounts_are_read_only", mount("/var/log", fstype="ext4")),
+    ("mounts_are_read_only", mount("/var/lib/systemd", source="tmpfs")),
     *(("mounts_are_read_only", no_mount(mounted["target"])) for mounted in MOUNTS),
     ("network_is_as_the_owner_set_it", answer("systemctl is-active missed-moment-network.target", "active\n")),
     ("network_is_as_the_owner_set_it", answer("missed-moment setting network.enabled", "true\n")),

@@ -76,7 +76,7 @@ def forgotten_is_gone(device: Device) -> None:
 
 def mounts_are_read_only(device: Device) -> None:
     """The system is mounted read-only now, and what changes lies where it is meant to."""
-    output = device.run("findmnt", "--json", "--list", "--output=TARGET,FSTYPE,OPTIONS")
+    output = device.run("findmnt", "--json", "--list", "--output=TARGET,SOURCE,FSTYPE,OPTIONS")
     mounts = {mount["target"]: mount for mount in json.loads(output)["filesystems"]}
     options = {place: set(mount["options"].split(",")) for place, mount in mounts.items()}
     for place, wanted in (
@@ -89,6 +89,8 @@ def mounts_are_read_only(device: Device) -> None:
         must(wanted <= options[place], f"{place} is mounted {','.join(sorted(options[place]))}, not {sorted(wanted)}")
     for place in ("/tmp", "/var/tmp", "/var/log"):  # noqa: S108 - mount points
         must(place in mounts and mounts[place]["fstype"] == "tmpfs", f"{place} is not in RAM")
+    state = mounts["/var/lib/systemd"]["source"]
+    must(state.endswith("[/state/var/lib/systemd]"), f"/var/lib/systemd is {state}: the clock is not kept on /data")
 
 
 def network_is_as_the_owner_set_it(device: Device) -> None:
