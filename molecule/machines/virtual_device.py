@@ -26,7 +26,7 @@ from machines.usb import Port, UsbPorts
 from machines.waiting import NeverHappened, wait_until
 from machines.write_log import contains, epochs
 
-BOARD_EXPECTS = ("booted", "own-kernel", "pins", "dma-heaps")
+BOARD_EXPECTS = ("booted", "own-kernel", "pins", "dma-heaps", "watchdog")
 """What the doctor must find of any virtual device, once it has started."""
 
 _BOOT_LIMIT_S = 300.0
