@@ -55,6 +55,7 @@ def test_pictures_play_when_they_were_exposed(recorder: Recorder, sensor: Sensor
     _, moment = press(recorder)
     seen, numbers = numbers_in(moment.clip)
     start_ns = moment.info().start_ns
+    assert len(numbers) > BEFORE_S * recorder.settings.video.fps
     for time_s, number in zip(seen.times_s, numbers, strict=True):
         assert number is not None
         assert start_ns / NS + time_s == pytest.approx(sensor.times_ns[number] / NS, abs=20e-6)
