@@ -20,7 +20,7 @@ _UNIT = "/etc/systemd/system/missed-moment.service"
 _CMDLINE = "/boot/firmware/cmdline.txt"
 _SETTINGS = "/boot/firmware/missed-moment.toml"
 IN_A_ROOT = [
-    ("roles_recorded_what_they_did", "rm /etc/missed-moment/expect.d/privacy.json"),
+    ("facets_are_recorded", "rm /etc/missed-moment/expect.d/privacy.json"),
     ("store_and_settings_are_good", "chown root /data/clips; chmod 700 /data/clips", "moments_are_private"),
     ("settings_file_explains_every_key", f"sed -i '/fps/d' {_SETTINGS}"),
     ("user_is_as_small_as_can_be", "usermod --append --groups adm missed-moment"),
@@ -39,9 +39,9 @@ IN_A_ROOT = [
     ("fstab_is_read_only", "sed -i 's/,nodev,nosuid,noexec,/,nosuid,noexec,/' /etc/fstab"),
     ("fstab_is_read_only", "sed -i '/ \\/data /d' /etc/fstab"),
     ("fstab_is_read_only", "sed -i 's/,ro / /' /etc/fstab"),
-    ("command_line_is_read_only_s", f"sed -i 's/$/ resize/' {_CMDLINE}"),
+    ("command_line_suits_read_only_root", f"sed -i 's/$/ resize/' {_CMDLINE}"),
     ("cloud_init_is_disabled", "rm -f /etc/cloud/cloud-init.disabled; touch /usr/bin/cloud-init"),
-    ("network_starts_only_if_the_owner_asks", "systemctl enable ssh.service"),
+    ("network_units_are_off", "systemctl enable ssh.service"),
     ("passwords_are_refused", "echo 'PasswordAuthentication yes' >/etc/ssh/sshd_config.d/00-first.conf"),
     ("consoles_are_masked", "rm /etc/systemd/system/getty@.service"),
     ("usb_admission_is_set_up", f"sed -i 's/ usbcore.authorized_default=0//' {_CMDLINE}"),
@@ -57,7 +57,7 @@ ON_A_DEVICE = [
         "systemctl stop ear.service",
     ),
     (
-        "nobody_can_log_in_here",
+        "no_getty_runs",
         "cp /usr/bin/sleep /run/agetty; systemd-run --quiet --unit=getty-of-ours /run/agetty infinity; sleep 1",
         "systemctl stop getty-of-ours.service",
     ),
@@ -68,10 +68,10 @@ ON_A_DEVICE = [
         "swapoff /data/s; rm /data/s",
     ),
     ("usb_is_admitted_by_rule", *(f"echo {n} >/sys/module/usbcore/parameters/authorized_default" for n in (1, 0))),
-    ("pins_are_the_group_s", "chmod 600 /dev/gpiochip*", "chmod 660 /dev/gpiochip*"),
-    ("dma_heaps_are_the_group_s", "chgrp root /dev/dma_heap/*", "chgrp video /dev/dma_heap/*"),
+    ("gpio_chips_have_their_group", "chmod 600 /dev/gpiochip*", "chmod 660 /dev/gpiochip*"),
+    ("dma_heaps_have_their_group", "chgrp root /dev/dma_heap/*", "chgrp video /dev/dma_heap/*"),
     (
-        "network_is_as_the_owner_set_it",
+        "network_matches_its_setting",
         "systemctl start --no-block missed-moment-network.target; sleep 1",
         "systemctl stop missed-moment-network.target systemd-networkd.service ssh.service",
     ),

@@ -215,12 +215,12 @@ def no_mount(target: str) -> Breaks:
 
 
 BROKEN: list[tuple[str, Breaks]] = [
-    ("roles_recorded_what_they_did", gone(f"{_EXPECT_D}/privacy.json")),
-    ("roles_recorded_what_they_did", gone(_EXPECT_D)),
-    ("roles_recorded_what_they_did", file(f"{_EXPECT_D}/privacy.json", "[]\n")),
-    ("roles_recorded_what_they_did", file(f"{_EXPECT_D}/privacy.json", '"no-network"\n')),
-    ("roles_recorded_what_they_did", file(f"{_EXPECT_D}/privacy.json", '["no-netwrok"]\n')),
-    ("roles_recorded_what_they_did", file(f"{_EXPECT_D}/privacy.json", "")),
+    ("facets_are_recorded", gone(f"{_EXPECT_D}/privacy.json")),
+    ("facets_are_recorded", gone(_EXPECT_D)),
+    ("facets_are_recorded", file(f"{_EXPECT_D}/privacy.json", "[]\n")),
+    ("facets_are_recorded", file(f"{_EXPECT_D}/privacy.json", '"no-network"\n')),
+    ("facets_are_recorded", file(f"{_EXPECT_D}/privacy.json", '["no-netwrok"]\n')),
+    ("facets_are_recorded", file(f"{_EXPECT_D}/privacy.json", "")),
     ("command_works", answer("missed-moment --version", "ModuleNotFoundError: No module named 'av'", 1)),
     ("command_works", answer("missed-moment --version", "")),
     ("store_and_settings_are_good", answer(_CHECK, "missed-moment.toml: [video] fps is 0", 1)),
@@ -264,14 +264,14 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("fstab_is_read_only", edit("/etc/fstab", "none bind,", "none ")),
     ("fstab_is_read_only", edit("/etc/fstab", "/data/state/var/lib/systemd ", "# ")),
     ("fstab_is_read_only", gone("/etc/systemd/system/apt-daily.timer")),
-    ("command_line_is_read_only_s", edit(_CMDLINE, "fsck.repair=yes ", "")),
-    ("command_line_is_read_only_s", edit(_CMDLINE, "\n", " resize\n")),
-    ("command_line_is_read_only_s", edit(_CMDLINE, "\n", " init=/usr/lib/raspberrypi-sys-mods/init_resize.sh\n")),
+    ("command_line_suits_read_only_root", edit(_CMDLINE, "fsck.repair=yes ", "")),
+    ("command_line_suits_read_only_root", edit(_CMDLINE, "\n", " resize\n")),
+    ("command_line_suits_read_only_root", edit(_CMDLINE, "\n", " init=/usr/lib/raspberrypi-sys-mods/init_resize.sh\n")),
     ("cloud_init_is_disabled", gone("/etc/cloud/cloud-init.disabled")),
-    ("network_starts_only_if_the_owner_asks", answer("systemctl is-enabled ssh.service", "enabled\n")),
-    ("network_starts_only_if_the_owner_asks", answer("systemctl is-enabled NetworkManager.service", "enabled\n")),
+    ("network_units_are_off", answer("systemctl is-enabled ssh.service", "enabled\n")),
+    ("network_units_are_off", answer("systemctl is-enabled NetworkManager.service", "enabled\n")),
     (
-        "network_starts_only_if_the_owner_asks",
+        "network_units_are_off",
         answer("systemctl is-enabled missed-moment-network.service", "not-found\n", 4),
     ),
     (
@@ -288,7 +288,7 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("consoles_are_masked", gone("/etc/systemd/system/serial-getty@.service")),
     ("usb_admission_is_set_up", edit(_CMDLINE, " usbcore.authorized_default=0", "")),
     ("usb_admission_is_set_up", gone("/etc/udev/rules.d/89-missed-moment-admission.rules")),
-    ("raspberry_pi_s_libraries_are_there", answer(f"{_PYTHON} import lgpio", "No module", 1)),
+    ("picamera2_and_lgpio_can_be_imported", answer(f"{_PYTHON} import lgpio", "No module", 1)),
     ("system_is_running", answer("systemctl is-system-running", "degraded\n", 1)),
     ("system_is_running", answer("systemctl list-units --failed", "ssh.service loaded failed failed\n")),
     ("order_at_boot_is_clear", answer(f"{_JOURNAL} _PID=1", "Found ordering cycle on data.mount/start\n")),
@@ -319,17 +319,18 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("mounts_are_read_only", mount("/var/log", fstype="ext4")),
     ("mounts_are_read_only", mount("/var/lib/systemd", source="tmpfs")),
     *(("mounts_are_read_only", no_mount(mounted["target"])) for mounted in MOUNTS),
-    ("network_is_as_the_owner_set_it", answer("systemctl is-active missed-moment-network.target", "active\n")),
-    ("network_is_as_the_owner_set_it", answer("missed-moment setting network.enabled", "true\n")),
-    ("network_is_as_the_owner_set_it", answer("missed-moment setting network.enabled", "Traceback", 2)),
+    ("network_matches_its_setting", answer("systemctl is-active missed-moment-network.target", "active\n")),
+    ("network_matches_its_setting", answer("missed-moment setting network.enabled", "true\n")),
+    ("network_matches_its_setting", answer("missed-moment setting network.enabled", "Traceback", 2)),
+    ("network_matches_its_setting", answer("missed-moment setting network.enabled", "Traceback: ...", 1)),
     ("nothing_listens", file("/proc/net/tcp", "  sl  local_address\n   0: 00000000:0016 00000000:0000 0A\n")),
     ("nothing_listens", file("/proc/net/udp6", "  sl  local_address\n   0: 0000:14E9\n")),
     ("nothing_listens", file("/proc/net/packet", "sk RefCnt\n0000 3\n")),
     ("nothing_listens", gone("/proc/net/tcp")),
     ("nothing_listens", gone("/sys/class/net")),
     ("nothing_listens", file("/sys/class/net/eth0/flags", "0x1003\n")),
-    ("nobody_can_log_in_here", file("/proc/77/comm", "agetty\n")),
-    ("nobody_can_log_in_here", file("/proc/77/comm", "login\n")),
+    ("no_getty_runs", file("/proc/77/comm", "agetty\n")),
+    ("no_getty_runs", file("/proc/77/comm", "login\n")),
     ("recorder_answers", answer("missed-moment status --json", "no recorder answers", 1)),
     ("recorder_answers", answer("missed-moment status --json", '{"state": "off", "faults": {"camera": "none"}}')),
     ("recorder_answers", answer("missed-moment status --json", '{"state": "recording", "faults": {"hot": "81 C"}}')),
@@ -346,10 +347,10 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("watchdog_is_fed", gone("/dev/watchdog0")),
     ("watchdog_is_fed", answer(_WATCHDOG, "RuntimeWatchdogUSec=0\nWatchdogDevice=/dev/watchdog0")),
     ("watchdog_is_fed", answer(_WATCHDOG, "RuntimeWatchdogUSec=1min\nWatchdogDevice=\n")),
-    ("pins_are_the_group_s", answer(f"{_MODES} /dev/gpiochip0", "root:root 600 /dev/gpiochip0\n")),
-    ("pins_are_the_group_s", gone("/dev/gpiochip0")),
-    ("dma_heaps_are_the_group_s", answer(f"{_MODES} /dev/dma_heap/linux,cma", "root:root 600 /dev/dma_heap/x\n")),
-    ("dma_heaps_are_the_group_s", gone("/dev/dma_heap")),
+    ("gpio_chips_have_their_group", answer(f"{_MODES} /dev/gpiochip0", "root:root 600 /dev/gpiochip0\n")),
+    ("gpio_chips_have_their_group", gone("/dev/gpiochip0")),
+    ("dma_heaps_have_their_group", answer(f"{_MODES} /dev/dma_heap/linux,cma", "root:root 600 /dev/dma_heap/x\n")),
+    ("dma_heaps_have_their_group", gone("/dev/dma_heap")),
 ]
 
 
@@ -402,9 +403,9 @@ def test_an_expected_fault_must_be_there(appliance: Appliance) -> None:
 def test_a_network_that_the_owner_turned_on_must_be_on(appliance: Appliance) -> None:
     appliance.write("/sys/class/net/eth0/flags", "0x1003\n")
     expected = EXPECTED | {Facet.NETWORK_ON}
-    assert list(appliance.failing(expected)) == ["network_is_as_the_owner_set_it"]
+    assert list(appliance.failing(expected)) == ["network_matches_its_setting"]
     appliance.answers["missed-moment setting network.enabled"] = "true\n"
-    assert list(appliance.failing(expected)) == ["network_is_as_the_owner_set_it"]
+    assert list(appliance.failing(expected)) == ["network_matches_its_setting"]
     appliance.answers["systemctl is-active missed-moment-network.target"] = "active\n"
     assert appliance.failing(expected) == {}
 
@@ -465,7 +466,7 @@ def test_the_exit_status_counts_failures(
         program.main(["--expect=read-olny"])
     demand = appliance.root / "demand"
     demand.write_text("read-only\nno-network")
-    assert program.main([f"--expect-file={demand}", "--check=roles_recorded_what_they_did"]) == 1
+    assert program.main([f"--expect-file={demand}", "--check=facets_are_recorded"]) == 1
     gone(_EXPECT_D)(appliance)
     assert program.main([]) == 1, "without word from the playbook nothing can be expected"
     monkeypatch.setattr(program.os, "geteuid", lambda: 1000)

@@ -1,4 +1,4 @@
-"""What a device is expected to be: what the playbook was asked for, what a test demands, and what the board shows."""
+"""The facets that a device is expected to have: recorded by the playbook, demanded by a test, or observed."""
 
 import json
 from collections.abc import Iterable
@@ -22,7 +22,7 @@ def demanded(words: Iterable[str]) -> frozenset[Facet]:
 
 
 def recorded(device: Device) -> frozenset[Facet]:
-    """Return what the playbook left word of. Raises Broken if a role did not, or wrote something else."""
+    """Return the facets that the roles have recorded. Raises Broken if a role's file is missing or unreadable."""
     facets: set[Facet] = set()
     for role in ROLES:
         path = f"{EXPECTED}/{role}.json"
@@ -35,7 +35,7 @@ def recorded(device: Device) -> frozenset[Facet]:
 
 
 def observed(device: Device) -> frozenset[Facet]:
-    """Return what the machine is by itself: how much of it runs, and its hardware."""
+    """Return the facets of the machine itself: whether it is booted, and its hardware."""
     facets: set[Facet] = set()
     if device.path("/run/systemd/system").is_dir():  # as sd_booted(3) does
         facets.add(Facet.BOOTED)
@@ -61,5 +61,7 @@ def _hardware(device: Device) -> set[Facet]:
 
 
 def network_is_on(device: Device) -> bool:
-    """Return whether the owner's settings turn the network on. Raises Broken if the recorder's command cannot say."""
-    return device.run("missed-moment", "setting", "network.enabled", good=(0, 1)).strip() == "true"
+    """Return whether the owner's setting turns the network on. Raises Broken if the recorder's command fails."""
+    value = device.run("missed-moment", "setting", "network.enabled", good=(0, 1)).strip()
+    must(value in {"true", "false"}, f"network.enabled cannot be read: {value}")
+    return value == "true"

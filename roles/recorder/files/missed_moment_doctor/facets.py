@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Facet(StrEnum):
-    """Something that not every device is. A check that belongs to a facet never passes if that facet is missing."""
+    """A property that not every device has. If it is expected, the checks that need it run, and fail if it is missing."""
 
     READ_ONLY = "read-only"
     """`readonly_root_enabled`: / and /boot/firmware are read-only, /data is a partition."""
@@ -19,7 +19,7 @@ class Facet(StrEnum):
     WATCHDOG = "watchdog"
     """There is a hardware watchdog."""
     RASPBERRY_PI = "raspberry-pi"
-    """The device tree says so: pins, DMA heaps, a watchdog, picamera2 and lgpio are all there."""
+    """The device tree names one: it has pins, DMA heaps, a watchdog, picamera2 and lgpio."""
     PINS = "pins"
     """There is a GPIO chip."""
     DMA_HEAPS = "dma-heaps"

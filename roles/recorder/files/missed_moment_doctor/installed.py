@@ -1,4 +1,4 @@
-"""Checks of what the roles have installed and written, on any device: nothing of it needs to run, as in a chroot."""
+"""Checks of the files, units and users that the roles install. They work in a chroot, too."""
 
 import re
 
@@ -29,8 +29,8 @@ _SSHD = "/usr/sbin/sshd"
 _ADMISSION = "/etc/udev/rules.d/89-missed-moment-admission.rules"
 
 
-def roles_recorded_what_they_did(device: Device) -> None:
-    """Each role left word of what its variables asked for, and that is what is expected here."""
+def facets_are_recorded(device: Device) -> None:
+    """Each role has recorded the facets of its variables, and the expected facets are the same."""
     found = recorded(device)
     must(found == device.expected & PLAYED, f"{EXPECTED} has {sorted(found)}, not {sorted(device.expected & PLAYED)}")
 
@@ -87,7 +87,7 @@ def moments_are_private(device: Device) -> None:
 
 
 def rest_is_root_s(device: Device) -> None:
-    """What runs and what is set belongs to root, and nobody else can write to it."""
+    """Programs, units, rules and settings belong to root, and nobody else can write to them."""
     places = [device.settings_file(), "/opt/missed-moment", "/usr/local/bin/missed-moment", "/etc/missed-moment"]
     places += ["/usr/local/bin/missed-moment-doctor", "/usr/local/lib/missed-moment-doctor"]
     places += [*device.find(UNITS, "missed-moment*"), *device.find("/etc", "*.d/*missed-moment*")]
@@ -138,7 +138,7 @@ def memory_stays_in_memory(device: Device) -> None:
 
 
 def fstab_is_read_only(device: Device) -> None:
-    """The system's own file systems are read-only, and what is kept has a partition of its own, named for good."""
+    """/ and /boot/firmware are read-only in fstab, and /data is a partition with a lasting name."""
     fstab = device.fstab()
     for place in ("/", "/boot/firmware", "/data", *_IN_RAM, "/var/lib/systemd"):
         must(place in fstab, f"/etc/fstab does not mention {place}")
@@ -156,8 +156,8 @@ def fstab_is_read_only(device: Device) -> None:
     must(device.is_masked("apt-daily.timer"), "apt-daily.timer is not masked")
 
 
-def command_line_is_read_only_s(device: Device) -> None:
-    """The kernel's command line asks for repairs, and nothing grows / over /data."""
+def command_line_suits_read_only_root(device: Device) -> None:
+    """The kernel's command line has fsck.repair=yes, and no word that grows / over /data."""
     words = device.read(CMDLINE).split()
     must("fsck.repair=yes" in words, f"{CMDLINE} has no fsck.repair=yes")
     growing = [word for word in words if word == "resize" or "init_resize" in word]
@@ -165,14 +165,14 @@ def command_line_is_read_only_s(device: Device) -> None:
 
 
 def cloud_init_is_disabled(device: Device) -> None:
-    """On a read-only system cloud-init does nothing at boot."""
+    """cloud-init is not installed, or disabled."""
     there = device.exists("/usr/bin/cloud-init")
     off = device.exists("/etc/cloud/cloud-init.disabled")
     must(off or not there, "cloud-init is installed and /etc/cloud/cloud-init.disabled is missing")
 
 
-def network_starts_only_if_the_owner_asks(device: Device) -> None:
-    """No service of the network is enabled, and the one that asks the owner's settings is."""
+def network_units_are_off(device: Device) -> None:
+    """No unit of the network is enabled, except the one that reads the owner's setting."""
     for unit in _NETWORK:
         state = device.run("systemctl", "is-enabled", unit, good=(0, 1, 4)).split()[-1]
         must(state in _OFF, f"{unit} is {state}")
@@ -181,7 +181,7 @@ def network_starts_only_if_the_owner_asks(device: Device) -> None:
 
 
 def passwords_are_refused(device: Device) -> None:
-    """Over ssh, only keys are accepted, whatever other files tell sshd."""
+    """OpenSSH's server accepts keys only, with all drop-ins of other packages."""
     if not device.exists(_SSHD):
         return  # nobody gets in over ssh at all
     output = device.run(_SSHD, "-G").lower().splitlines()
@@ -191,24 +191,24 @@ def passwords_are_refused(device: Device) -> None:
 
 
 def consoles_are_masked(device: Device) -> None:
-    """Nothing asks for a login on a screen or a serial port."""
+    """The units for a login on a screen or a serial port are masked."""
     open_ = [unit for unit in _CONSOLES if not device.is_masked(unit)]
     must(not open_, f"not masked: {open_}")
 
 
 def usb_admission_is_set_up(device: Device) -> None:
-    """The kernel is told to authorize no USB device by itself, and the rule that does is there."""
+    """The kernel's command line stops it from authorizing USB devices by itself, and the udev rule is installed."""
     must("usbcore.authorized_default=0" in device.read(CMDLINE).split(), f"{CMDLINE} does not say so")
     must(device.exists(_ADMISSION), f"{_ADMISSION} is missing: no stick would be admitted")
 
 
-def raspberry_pi_s_libraries_are_there(device: Device) -> None:
+def picamera2_and_lgpio_can_be_imported(device: Device) -> None:
     """Picamera2 and lgpio can be imported by the recorder's Python."""
     device.run(device.python(), "-c", "import lgpio, picamera2")
 
 
 INSTALLED = (
-    (roles_recorded_what_they_did, ()),
+    (facets_are_recorded, ()),
     (command_works, ()),
     (store_and_settings_are_good, ()),
     (settings_file_explains_every_key, ()),
@@ -221,12 +221,12 @@ INSTALLED = (
     (rules_are_sound, ()),
     (memory_stays_in_memory, ()),
     (fstab_is_read_only, (Facet.READ_ONLY,)),
-    (command_line_is_read_only_s, (Facet.READ_ONLY,)),
+    (command_line_suits_read_only_root, (Facet.READ_ONLY,)),
     (cloud_init_is_disabled, (Facet.READ_ONLY,)),
-    (network_starts_only_if_the_owner_asks, (Facet.NO_NETWORK,)),
+    (network_units_are_off, (Facet.NO_NETWORK,)),
     (passwords_are_refused, (Facet.NO_NETWORK,)),
     (consoles_are_masked, (Facet.NO_CONSOLES,)),
     (usb_admission_is_set_up, (Facet.USB_ADMISSION,)),
-    (raspberry_pi_s_libraries_are_there, (Facet.RASPBERRY_PI,)),
+    (picamera2_and_lgpio_can_be_imported, (Facet.RASPBERRY_PI,)),
 )
 """Each check with the facets that it needs."""

@@ -26,7 +26,7 @@ def memory_is_locked(device: Device) -> None:
 
 
 def kernel_is_set(device: Device) -> None:
-    """What the roles ask of the kernel is in force."""
+    """The kernel's parameters have the values of the roles' sysctl files."""
     for name, wanted in _SYSCTLS:
         found = device.read(f"/proc/sys/kernel/{name}").strip()
         must(found == wanted, f"kernel.{name} is {found}, not {wanted}")
@@ -53,12 +53,12 @@ def watchdog_is_fed(device: Device) -> None:
     must(any(line.startswith("WatchdogDevice=/dev/watchdog") for line in output), output)
 
 
-def pins_are_the_group_s(device: Device) -> None:
+def gpio_chips_have_their_group(device: Device) -> None:
     """Each GPIO chip is for root and the group gpio."""
     _are(device, device.find("/dev", "gpiochip*"), "root:gpio 660")
 
 
-def dma_heaps_are_the_group_s(device: Device) -> None:
+def dma_heaps_have_their_group(device: Device) -> None:
     """Each DMA heap, from which libcamera takes its memory, is for root and the group video."""
     _are(device, device.find("/dev/dma_heap", "*"), "root:video 660")
 
@@ -76,7 +76,7 @@ KERNEL = (
     (usb_is_admitted_by_rule, (Facet.USB_ADMISSION,)),
     (kernel_is_whole, ()),
     (watchdog_is_fed, (Facet.WATCHDOG,)),
-    (pins_are_the_group_s, (Facet.PINS,)),
-    (dma_heaps_are_the_group_s, (Facet.DMA_HEAPS,)),
+    (gpio_chips_have_their_group, (Facet.PINS,)),
+    (dma_heaps_have_their_group, (Facet.DMA_HEAPS,)),
 )
 """A container's kernel is somebody else's, and it has only as much memory to lock as it was given."""

@@ -24,7 +24,7 @@ _REPAIRS = {
     "system_is_running": "`systemctl status` and `journalctl -b -u UNIT` show why a unit failed.",
     "recorder_runs_since_it_was_started": "`journalctl -b -u missed-moment` shows why it ended.",
     "recorder_answers": "`missed-moment status` explains each fault; docs/how-to/troubleshooting.md lists them.",
-    "network_is_as_the_owner_set_it": "Restart the Pi: a changed setting is in force from then on.",
+    "network_matches_its_setting": "Restart the Pi: a changed setting is in force from then on.",
     "kernel_is_whole": "`journalctl -k` shows the warning.",
     "mounts_are_read_only": "Restart the Pi: maintenance ends with it.",
     "watchdog_is_fed": "Restart the Pi; `dtparam=watchdog=on` in config.txt is in force from then on.",

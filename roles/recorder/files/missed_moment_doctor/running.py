@@ -1,4 +1,4 @@
-"""Checks of a system that runs: systemd has started it, as in a container or on a board."""
+"""Checks of a booted system: systemd runs, as in a container or on a board."""
 
 import json
 import re
@@ -75,7 +75,7 @@ def forgotten_is_gone(device: Device) -> None:
 
 
 def mounts_are_read_only(device: Device) -> None:
-    """The system is mounted read-only now, and what changes lies where it is meant to."""
+    """/ and /boot/firmware are mounted read-only, /data writable, and temporary files are in RAM."""
     output = device.run("findmnt", "--json", "--list", "--output=TARGET,SOURCE,FSTYPE,OPTIONS")
     mounts = {mount["target"]: mount for mount in json.loads(output)["filesystems"]}
     options = {place: set(mount["options"].split(",")) for place, mount in mounts.items()}
@@ -93,8 +93,8 @@ def mounts_are_read_only(device: Device) -> None:
     must(state.endswith("[/state/var/lib/systemd]"), f"/var/lib/systemd is {state}: the clock is not kept on /data")
 
 
-def network_is_as_the_owner_set_it(device: Device) -> None:
-    """The network is on if the owner's settings turn it on, and off otherwise."""
+def network_matches_its_setting(device: Device) -> None:
+    """The network is on if and only if the owner's setting is."""
     wanted = Facet.NETWORK_ON in device.expected
     must(network_is_on(device) == wanted, f"network.enabled is {not wanted}")
     state = device.run("systemctl", "is-active", _NETWORK, good=(0, 3, 4)).strip()
@@ -102,7 +102,7 @@ def network_is_as_the_owner_set_it(device: Device) -> None:
 
 
 def nothing_listens(device: Device) -> None:
-    """While the network is off there is no way in, and no address to come to."""
+    """While the network is off, no socket is open and no interface is up."""
     if Facet.NETWORK_ON in device.expected:
         return  # the check above has seen that the owner wants it
     for name in _SOCKETS:
@@ -116,8 +116,8 @@ def nothing_listens(device: Device) -> None:
     must(not up, f"network interfaces are up: {up}")
 
 
-def nobody_can_log_in_here(device: Device) -> None:
-    """No process asks for a login on a screen or a serial port."""
+def no_getty_runs(device: Device) -> None:
+    """No getty or login process runs."""
     names = device.names_of_processes()
     must(bool(names), "the processes cannot be read")
     found = sorted(_ASKING_TO_LOG_IN & names)
@@ -125,7 +125,7 @@ def nobody_can_log_in_here(device: Device) -> None:
 
 
 def recorder_answers(device: Device) -> None:
-    """The recorder answers, reports exactly the expected faults, and films unless one of them is the camera's."""
+    """The recorder reports exactly the expected faults, and films unless one of them is the camera's."""
     status = json.loads(device.run("missed-moment", "status", "--json"))
     must(set(status["faults"]) == device.faults, f"its faults are {status['faults']}, expected {sorted(device.faults)}")
     films = status["state"] != "off"
@@ -141,9 +141,9 @@ RUNNING = (
     (recorder_reaches_no_network, ()),
     (forgotten_is_gone, ()),
     (mounts_are_read_only, (Facet.READ_ONLY,)),
-    (network_is_as_the_owner_set_it, (Facet.NO_NETWORK,)),
+    (network_matches_its_setting, (Facet.NO_NETWORK,)),
     (nothing_listens, (Facet.NO_NETWORK,)),
-    (nobody_can_log_in_here, (Facet.NO_CONSOLES,)),
+    (no_getty_runs, (Facet.NO_CONSOLES,)),
     (recorder_answers, ()),
 )
 """In this order: the first waits until the system has come up."""
