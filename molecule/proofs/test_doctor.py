@@ -98,7 +98,7 @@ def provisioned() -> Iterator[Layer]:
 
 def failing(device: Chroot, command: str) -> set[str]:
     """Return which checks fail after a command."""
-    script = f"{command} >&2; exec {' '.join(doctor(APPLIANCE_EXPECTS))}"
+    script = f"{{ {command}; }} >&2; exec {' '.join(doctor(APPLIANCE_EXPECTS))}"
     try:
         said = device.run("sh", "-euc", script)
     except CommandFailed as failed:

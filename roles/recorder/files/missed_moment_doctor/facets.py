@@ -4,7 +4,7 @@ from enum import StrEnum
 
 
 class Facet(StrEnum):
-    """A property that not every device has. If it is expected, the checks that need it run, and fail if it is missing."""
+    """A property of some devices. A check that needs it runs if it is expected, and fails if it is missing."""
 
     READ_ONLY = "read-only"
     """`readonly_root_enabled`: / and /boot/firmware are read-only, /data is a partition."""
