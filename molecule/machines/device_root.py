@@ -88,6 +88,8 @@ SENSOR_DEVICE = DebianRoot(
     setup=(
         *_SETUP,
         (*_PIP, "--break-system-packages", "--no-deps", "--require-hashes", "--requirement", _PICAMERA2.name),
+        # It stands for what Raspberry Pi OS is made of.
+        ("sh", "-euc", "echo 13.0 >/etc/debian_version; echo 'VERSION_ID=\"13\"' >>/usr/lib/os-release"),
         ("install", "-D", "-m", "0644", "-t", "/usr/share/libcamera/pipeline/virtual", _VIRTUAL_CAMERA.name),
     ),
 )
