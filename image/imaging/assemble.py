@@ -43,9 +43,9 @@ switch_pin = 26
 }
 """What lies in the directory /boot/firmware of the system, and is hidden when the boot partition is mounted there."""
 _EPOCH = 1764201600  # of a tree that says nothing of its own time
-_LARGEST_CARD = 2 << 40
+LARGEST_CARD = 2 << 40
 """In bytes: more, neither SDXC nor an MBR can address."""
-_FOR_GROWTH = ("-i", "65536", "-m", "1")
+FOR_GROWTH = ("-i", "65536", "-m", "1")
 """mke2fs's options for /data. It chooses by the size at creation, and growing keeps its choice: by default an inode for
 each 4 KiB and 5 % for root only, which is 11 % of a card. The smallest clips need an inode for each 64 KiB."""
 
@@ -97,7 +97,7 @@ def assemble(tree: Path, image: Path, card: Card) -> None:
         _ext4(tree, image, places[1], card, "system")
         if card.data_mb:
             # Room for the group descriptors of the largest card: with too little, the kernel converts to meta_bg.
-            _ext4(data, image, places[2], card, "data", _FOR_GROWTH, f",resize={_LARGEST_CARD // BLOCK}")
+            _ext4(data, image, places[2], card, "data", FOR_GROWTH, f",resize={LARGEST_CARD // BLOCK}")
 
 
 @contextmanager
