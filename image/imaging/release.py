@@ -77,7 +77,8 @@ def gather(
     place.mkdir(parents=True)
     _list_packages(release, tree, place)
     _describe(release, tree, place)
-    sources.gather(release.name, tree, place, release.epoch, with_sources)
+    # Every package of Debian has a copyright file; those of Raspberry Pi's archive are not ours to mend.
+    sources.gather(release.name, tree, place, release.epoch, with_sources, strict=release.stand_in)
     compressed = _compress(image, place)
     digest, size = _digest(image), image.stat().st_size
     manifest = _manifest(release) | {"image": {"name": image.name, "sha256": digest, "size": size}}

@@ -55,15 +55,16 @@ def listed(tree: Path) -> dict[Source, list[str]]:
     return dict(sorted(found.items()))
 
 
-def gather(name: str, tree: Path, place: Path, epoch: int, fetch: bool) -> None:
+def gather(name: str, tree: Path, place: Path, epoch: int, fetch: bool, strict: bool = True) -> None:
     """Put sources, or the offer of them, and licences of `tree` into `place`.
 
+    Unless it is `strict`, packages without a copyright file are listed with the licences, in without-copyright.txt.
     Raises Incomplete, and CalledProcessError if an archive cannot be reached.
     """
     sources = listed(tree)
     lines = ("\t".join([*source, " ".join(packages)]) for source, packages in sources.items())
     (place / f"{name}.sources.tsv").write_text("\n".join(["source\tversion\tpackages", *lines]) + "\n")
-    _archive_licences(tree, place / f"{name}.licences.tar.xz", epoch)
+    _archive_licences(tree, place / f"{name}.licences.tar.xz", epoch, strict)
     if fetch:
         with tempfile.TemporaryDirectory(prefix="sources-", dir=place) as scratch:
             _fetch(tree, list(sources), Path(scratch))
@@ -125,7 +126,7 @@ def _archives(tree: Path) -> Iterator[tuple[str, str]]:
         yield ".sources", "\n".join(stanza.dump() for stanza in stanzas)
 
 
-def _archive_licences(tree: Path, archive: Path, epoch: int) -> None:
+def _archive_licences(tree: Path, archive: Path, epoch: int, strict: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="licences-", dir=archive.parent) as scratch:
         place = Path(scratch)
         missing = []
@@ -143,8 +144,10 @@ def _archive_licences(tree: Path, archive: Path, epoch: int) -> None:
             ]
             for text in (*sorted(file for file in texts if file.is_file()), about / "METADATA"):
                 _copy(text, place / "python" / about.name.removesuffix(".dist-info") / text.relative_to(about))
-        if missing:
+        if missing and strict:
             raise Incomplete(f"no copyright file in /usr/share/doc of {', '.join(missing)}")
+        if missing:
+            (place / "debian" / "without-copyright.txt").write_text("\n".join(missing) + "\n")
         _archive(place, archive, "w:xz", epoch)
 
 
