@@ -76,3 +76,16 @@ def test_the_stick_that_is_least_far_counts() -> None:
     sticks.tell("1-2", Stick.COPYING, "", 0, copied=0.2)
     sticks.tell("1-3", Stick.DONE, "", 0)
     assert sticks.copied == 0.2
+
+
+def test_what_an_old_exporter_tells_last_is_not_heard_over_a_new_one() -> None:
+    """A quick replug into the same port: the exporter of before is still ending."""
+    sticks = Sticks()
+    sticks.tell("1-1", Stick.COPYING, "", 0, began_ns=5)
+    sticks.tell("1-1", Stick.COPYING, "", 1, began_ns=9)
+    assert not sticks.tell("1-1", Stick.NONE, "pulled", 2, began_ns=5)
+    assert (sticks.state, sticks.trouble) == (Stick.COPYING, "")
+    assert sticks.tell("1-1", Stick.DONE, "", 3, began_ns=9)
+    assert sticks.tell("1-1", Stick.NONE, "", 4, began_ns=9)
+    assert not sticks.tell("1-1", Stick.FAILED, "late", 5, began_ns=5)
+    assert sticks.trouble == ""

@@ -86,9 +86,10 @@ class _Commands:
         """An exporter tells how far it is."""
         try:
             stick, copied = Stick(request.get("stick")), float(request.get("copied") or 0)
-        except (TypeError, ValueError) as error:
+            began_ns = int(request.get("began_ns") or 0)
+        except (TypeError, ValueError, OverflowError) as error:
             raise ControlError(f"{error}; what there is: {', '.join(stick.value for stick in Stick)}") from error
-        self._recorder.stick(str(request.get("name")), stick, str(request.get("trouble") or ""), copied)
+        self._recorder.stick(str(request.get("name")), stick, str(request.get("trouble") or ""), copied, began_ns)
         return {}
 
 

@@ -155,10 +155,10 @@ class Recorder:
         self._switched_on = on
         self._arm()
 
-    def stick(self, name: str, stick: Stick, trouble: str = "", copied: float = 0.0) -> None:
-        """An exporter tells how far the stick called `name` is, and what went wrong with it."""
+    def stick(self, name: str, stick: Stick, trouble: str = "", copied: float = 0.0, began_ns: int = 0) -> None:
+        """An exporter, begun at `began_ns`, tells how far the stick called `name` is, and what went wrong with it."""
         with self._changed:
-            news = self._sticks.tell(name, stick, trouble, clock.monotonic_ns(), copied)
+            news = self._sticks.tell(name, stick, trouble, clock.monotonic_ns(), copied, began_ns)
             self._changed.notify_all()
         if news:
             self._saver.look()

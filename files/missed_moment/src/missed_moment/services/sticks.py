@@ -22,14 +22,21 @@ class Sticks:
 
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
+        self._began_ns: dict[str, int] = {}
 
-    def tell(self, name: str, stick: Stick, trouble: str, now_ns: int, copied: float = 0.0) -> bool:
+    def tell(self, name: str, stick: Stick, trouble: str, now_ns: int, copied: float = 0.0, began_ns: int = 0) -> bool:
         """The stick called `name` is that far. True where this is news, apart from which share of it is copied.
 
         `trouble` is what went wrong with it, or empty.
         Trouble with one that is out already (NONE) stands until the next is plugged in: who pulls a stick too
         early could not see it otherwise.
+
+        Sticks are named after their ports. After a quick replug, the exporter of the stick before may still be ending:
+        `began_ns` is when an exporter began, and an older one is not heard once a newer one of that port was.
         """
+        if began_ns < self._began_ns.get(name, 0):
+            return False
+        self._began_ns[name] = began_ns
         before = self._told.get(name)
         if before is None:
             self._told = {other: told for other, told in self._told.items() if told.stick is not Stick.NONE}

@@ -4,6 +4,7 @@ import logging
 import threading
 from pathlib import Path
 
+from missed_moment import clock
 from missed_moment.control import ask
 from missed_moment.errors import ControlError
 from missed_moment.panel.language import Stick
@@ -21,6 +22,7 @@ class Teller:
         """Set up to speak for the stick called `name`."""
         self._socket = socket
         self._name = name
+        self._began_ns = clock.monotonic_ns()
         self._news: tuple[Stick, str] = (Stick.NONE, "")
         self._copied = 0.0
         self._changed = threading.Condition()
@@ -51,7 +53,15 @@ class Teller:
                 news, copied, last = self._news, self._copied, self._closed
             stick, trouble = news
             try:
-                ask(self._socket, "stick", name=self._name, stick=stick.value, trouble=trouble, copied=copied)
+                ask(
+                    self._socket,
+                    "stick",
+                    name=self._name,
+                    stick=stick.value,
+                    trouble=trouble,
+                    copied=copied,
+                    began_ns=self._began_ns,
+                )
             except ControlError as error:
                 log.debug("%s", error)
             if last:
