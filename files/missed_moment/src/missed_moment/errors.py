@@ -37,12 +37,24 @@ class ExportError(MissedMomentError, OSError):
     """A moment could not be copied to where it was asked for, or the copy is not the same."""
 
 
+class SourceError(MissedMomentError):
+    """A moment in the store cannot be read. Not an OSError: it must never be taken for an error of the stick."""
+
+
+class SourceGoneError(SourceError):
+    """A moment was deleted from the store while it was read."""
+
+
 class StickError(ExportError):
     """A stick, or what was plugged in as one, cannot be used."""
 
 
+class StickPulledError(MissedMomentError):
+    """The stick was pulled while the exporter was at work on it."""
+
+
 class SystemDiskError(MissedMomentError):
-    """What was plugged in is a disk that this system lives on."""
+    """The disk that was plugged in belongs to this system: it is mounted, or listed in fstab."""
 
 
 class ControlError(MissedMomentError, OSError):
@@ -59,3 +71,9 @@ class MemoryLockError(MissedMomentError, OSError):
 
 class PanelError(MissedMomentError, OSError):
     """Button or LED cannot be used."""
+
+
+def reason(error: OSError) -> str:
+    """Return the cause of an OSError in words, without its number: "No such file or directory: /data/clips"."""
+    words = error.strerror or str(error)
+    return f"{words}: {error.filename}" if error.filename is not None else words

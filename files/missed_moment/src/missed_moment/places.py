@@ -10,6 +10,9 @@ STORE = Path("/data/clips")
 SOCKET = Path("/run/missed-moment/control.sock")
 """Where the recorder listens."""
 
+IGNORED_DISKS = Path("/etc/missed-moment/ignored-disks")
+"""USB disks that are no sticks: one a line, named as in fstab(5)."""
+
 
 @dataclass(frozen=True)
 class Places:

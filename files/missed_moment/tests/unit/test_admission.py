@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from missed_moment.errors import StickError, SystemDiskError
-from missed_moment.export.admission import Volume, admit, choose
+from missed_moment.export.admission import Interface, Volume, admit, choose
 
 ACCEPTED = ("vfat", "exfat")
 GPT_EFI = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
@@ -15,18 +15,25 @@ def volume(name: str, filesystem: str, gigabytes: float = 1, partition_type: str
     return Volume(Path("/dev") / name, int(gigabytes * 1e9), filesystem, partition_type, busy)
 
 
-@pytest.mark.parametrize("interfaces", [":080650:", ":080662:", ":080650:080662:", ":080650:080650:"])
-def test_storage_is_admitted(interfaces: str) -> None:
-    admit(interfaces)
+def interfaces(*written: str) -> list[Interface]:
+    return [Interface(text[:2], text[2:4], text[4:]) for text in written]
 
 
 @pytest.mark.parametrize(
-    "interfaces",
-    ["", ":", ":030101:", ":080650:030101:", ":030101:080650:", ":0806500:", "080650", ":080650:ff0000:", ":080450:"],
+    "written",
+    [["080650"], ["080662"], ["080650", "080662"], ["080650", "080650"], ["080250"], ["080550"], ["080262"]],
 )
-def test_what_is_more_than_storage_is_refused(interfaces: str) -> None:
+def test_storage_is_admitted(written: list[str]) -> None:
+    admit(interfaces(*written))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [[], ["030101"], ["080650", "030101"], ["030101", "080650"], ["080650", "ff0000"], ["080450"], ["080600"]],
+)
+def test_what_is_more_than_storage_is_refused(written: list[str]) -> None:
     with pytest.raises(StickError, match="more than a stick"):
-        admit(interfaces)
+        admit(interfaces(*written))
 
 
 @pytest.mark.parametrize(
@@ -68,3 +75,9 @@ def test_where_none_will_do_it_is_said_what_was_seen_and_what_to_do(volumes: lis
 def test_a_disk_that_the_system_lives_on_is_never_touched() -> None:
     with pytest.raises(SystemDiskError):
         choose([volume("sda1", "vfat", 60), volume("sda2", "ext4", 1, busy=True)], ACCEPTED)
+
+
+@pytest.mark.parametrize("kind", ["LVM2_member", "linux_raid_member", "zfs_member"])
+def test_a_part_of_something_larger_is_no_stick(kind: str) -> None:
+    with pytest.raises(SystemDiskError):
+        choose([volume("sda1", "vfat", 60), volume("sda2", kind, 1)], ACCEPTED)

@@ -1,0 +1,78 @@
+"""A USB device, as a false sysfs shows it, and block devices that are somebody's."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("libudev is part of Linux", allow_module_level=True)
+
+from missed_moment.export.admission import Interface
+from missed_moment.export.usb import interfaces_at, is_claimed_exclusively
+
+STORAGE, KEYBOARD = Interface("08", "06", "50"), Interface("03", "01", "01")
+
+
+def device(directory: Path, *interfaces: Interface, number: str | None = None) -> Path:
+    """Lay out what the kernel shows of a USB device."""
+    path = directory / "1-1.2"
+    path.mkdir()
+    (path / "bNumInterfaces").write_text(f"{len(interfaces) if number is None else number:>2}\n")
+    for index, interface in enumerate(interfaces):
+        entry = path / f"1-1.2:1.{index}"
+        entry.mkdir()
+        (entry / "bInterfaceClass").write_text(f"{interface.kind}\n")
+        (entry / "bInterfaceSubClass").write_text(f"{interface.subclass}\n")
+        (entry / "bInterfaceProtocol").write_text(f"{interface.protocol}\n")
+    return path
+
+
+@pytest.mark.parametrize("interfaces", [(STORAGE,), (STORAGE, KEYBOARD), (STORAGE,) * 12])
+def test_interfaces_are_the_kernels(interfaces: tuple[Interface, ...], tmp_path: Path) -> None:
+    assert sorted(map(str, interfaces_at(device(tmp_path, *interfaces)) or ())) == sorted(map(str, interfaces))
+
+
+@pytest.mark.parametrize(
+    ("interfaces", "number"),
+    [((), ""), ((), "0"), ((), "1"), ((STORAGE,), "2")],
+    ids=["not configured", "no interfaces", "none yet", "one of two"],
+)
+def test_a_device_that_is_not_configured_yet_is_waited_for(
+    interfaces: tuple[Interface, ...], number: str, tmp_path: Path
+) -> None:
+    assert interfaces_at(device(tmp_path, *interfaces, number=number)) is None
+
+
+def test_a_device_that_has_gone_has_no_interfaces(tmp_path: Path) -> None:
+    assert interfaces_at(tmp_path / "1-1") is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not Path("/dev/loop-control").exists(), reason="needs loop devices")
+def test_a_disk_that_is_mounted_anywhere_is_claimed(tmp_path: Path) -> None:
+    """In another mount namespace than ours, where no list of mounts shows it."""
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(16 << 20)
+    subprocess.run([shutil.which("mkfs.ext4") or "mkfs.ext4", "-q", "-F", image], check=True)
+    attach = ["losetup", "--find", "--show", image]
+    loop = Path(subprocess.run(attach, check=True, capture_output=True, text=True).stdout.strip())
+    try:
+        assert not is_claimed_exclusively(loop)
+        script = f"mount {loop} {tmp_path} && echo mounted && read -r line"
+        with subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        ) as elsewhere:
+            assert elsewhere.stdout is not None
+            assert elsewhere.stdout.readline() == "mounted\n"
+            assert str(loop) not in Path("/proc/self/mountinfo").read_text()
+            assert is_claimed_exclusively(loop)
+    finally:
+        subprocess.run(["losetup", "--detach", loop], check=True)
+
+
+def test_a_node_that_is_not_there_is_not_claimed(tmp_path: Path) -> None:
+    assert not is_claimed_exclusively(tmp_path / "sda1")
