@@ -1,7 +1,7 @@
 """What `missed-moment check` looks at, and what it finds."""
 
 import statistics
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from missed_moment.clips.inspect import inspect_clip
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ClipError
 from missed_moment.export import sums
-from missed_moment.export.directory import Directory, opened
+from missed_moment.export.directory import Directory
+from missed_moment.export.handover import FOLDER
 
 ENOUGH_CLAPS = 3
 """One may be something else that moved."""
@@ -27,20 +28,26 @@ class Finding:
     text: str
 
     def __str__(self) -> str:
-        return f"{'ok  ' if self.good else 'BAD '} {self.text}"
+        text = self.text.encode(errors="replace").decode()  # a stranger may have named the file
+        return f"{'ok  ' if self.good else 'BAD '} {text}"
 
 
-def checkup(paths: Iterable[Path], settings: Path, store: Path) -> list[Finding]:
-    """Look at `paths`, or, where there are none, at the settings and the whole store."""
-    findings = [finding for path in paths for finding in _path(path)]
-    return findings or [*_settings(settings), *_store(store)]
+def checkup(paths: Collection[Path], settings: Path, store: Path) -> Iterator[Finding]:
+    """Look at `paths`, or, where there are none, at the settings and the whole store; yields each as it is found."""
+    for path in paths:
+        yield from _path(path)
+    if not paths:
+        yield from _settings(settings)
+        yield from _store(store)
 
 
-def sync_checkup(paths: Iterable[Path], settings: Path, store: Path) -> list[Finding]:
+def sync_checkup(paths: Collection[Path], settings: Path, store: Path) -> Iterator[Finding]:
     """Measure how far sound and picture of clips are apart; of the newest in the store, where no `paths` are named."""
-    clips = list(paths) or [moment.clip for moment in Catalogue(store, LocalDisk()).moments()[-1:]]
+    clips = paths or [moment.clip for moment in Catalogue(store, LocalDisk()).moments()[-1:]]
     offset_ms = config.load(settings).settings.sound.offset_ms
-    return [_sync(clip, offset_ms) for clip in clips] or [Finding(False, f"{store}: no moments")]
+    yield from (_sync(clip, offset_ms) for clip in clips)
+    if not clips:
+        yield Finding(False, f"{store}: no moments")
 
 
 def _sync(path: Path, offset_ms: float) -> Finding:
@@ -95,8 +102,11 @@ def _clip(path: Path) -> Finding:
 
 
 def _copies(path: Path) -> Iterator[Finding]:
-    with opened(path.parent, path.name) as directory:
-        known = sums.parse(directory.read(sums.NAME, sums.MAX_BYTES))
+    """Compare a directory with its sums; of a stick, that is the one directory that is ours."""
+    if not (path / sums.NAME).exists() and (path / FOLDER).is_dir():
+        path = path / FOLDER
+    with Directory.existing(path) as directory:
+        known = sums.parse(directory.read(sums.NAME, sums.MAX_BYTES)).known
         if not known:
             yield Finding(False, f"{path}: no {sums.NAME} that could be compared")
         for name, digest in sorted(known.items()):
@@ -107,6 +117,9 @@ def _copy(directory: Directory, name: str, digest: str) -> Finding:
     path = directory.path / name
     if directory.size(name) is None:
         return Finding(False, f"{path}: is in {sums.NAME}, but not there")
-    if directory.digest(name) != digest:
-        return Finding(False, f"{path}: is not what was written")
+    try:
+        if directory.digest(name) != digest:
+            return Finding(False, f"{path}: is not what was written")
+    except OSError as error:
+        return Finding(False, f"{path}: cannot be read ({error.strerror})")
     return _clip(path)

@@ -16,8 +16,8 @@ import click
 
 from missed_moment import __version__
 from missed_moment.control import NoRecorderError, ask
-from missed_moment.errors import MissedMomentError
-from missed_moment.places import SETTINGS, SOCKET, STORE, Places, settings_file
+from missed_moment.errors import MissedMomentError, reason
+from missed_moment.places import IGNORED_DISKS, SETTINGS, SOCKET, STORE, Places, settings_file
 
 if TYPE_CHECKING:
     from missed_moment.capture.choice import Kind
@@ -155,7 +155,7 @@ def export_command(directory: Path, config: Path, store: Path, socket: Path) -> 
         f"{report.already_there} were there already: {directory / FOLDER}"
     )
     if report.failed:
-        raise MissedMomentError(f"not copied: {report.trouble}")
+        raise MissedMomentError(f"not all went well: {report.trouble}")
 
 
 @cli.command(epilog=_EPILOG)
@@ -169,23 +169,34 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
     udev has systemd run this for each stick. It needs the right to mount, and a mount namespace of its own.
     """
     from missed_moment.config import load
+    from missed_moment.export import claims
     from missed_moment.export.filesystem import SUPPORTED
     from missed_moment.export.usb import UsbDevice  # libudev is not everywhere: it is part of Linux
-    from missed_moment.services.exporter import page, serve, tell_time
+    from missed_moment.panel.language import Stick
+    from missed_moment.services.exporter import PULLED_EARLY, page, serve, tell_time
+    from missed_moment.services.signals import pulled_by_signal
     from missed_moment.services.teller import Teller
 
     settings = load(config).settings
     accepted = [name for name in settings.stick.filesystems if name in SUPPORTED]
-    usb = UsbDevice(device)
-    with closing(Teller(socket, usb.name)) as teller:
-        serve(
-            usb,
+    teller = Teller(socket, device.name)
+
+    def overdue() -> None:
+        teller.tell(Stick.NONE, PULLED_EARLY)
+        teller.close()
+
+    with pulled_by_signal(overdue) as pulled, closing(teller):
+        expected = serve(
+            UsbDevice(device, lambda: claims.read(ignored=IGNORED_DISKS), pulled),
             _catalogue(store),
             accepted,
             teller.tell,
+            pulled,
             lambda: page(settings.device, socket),
             lambda place: tell_time(place, socket),
         )
+    if not expected:
+        sys.exit(os.EX_SOFTWARE)
 
 
 @cli.command(epilog=_EPILOG)
@@ -201,12 +212,12 @@ def check(paths: tuple[Path, ...], config: Path, store: Path, sync: bool) -> Non
     """
     from missed_moment.checkup import checkup, sync_checkup
 
-    findings = (sync_checkup if sync else checkup)(paths, config, store)
-    for finding in findings:
+    seen = bad = 0
+    for finding in (sync_checkup if sync else checkup)(paths, config, store):
         click.echo(str(finding))
-    bad = sum(not finding.good for finding in findings)
+        seen, bad = seen + 1, bad + (not finding.good)
     if bad:
-        raise MissedMomentError(f"{bad} of {len(findings)} are bad")
+        raise MissedMomentError(f"{bad} of {seen} are bad")
 
 
 @cli.command(epilog=_EPILOG)
@@ -256,8 +267,10 @@ def main() -> None:
         cli(standalone_mode=False)
     except NoRecorderError as error:
         _fail(str(error), EXIT_NO_RECORDER)
-    except (MissedMomentError, OSError) as error:
+    except MissedMomentError as error:
         _fail(str(error), EXIT_FAILED)
+    except OSError as error:
+        _fail(reason(error), EXIT_FAILED)
     except click.ClickException as error:
         error.show()
         sys.exit(EXIT_USAGE)

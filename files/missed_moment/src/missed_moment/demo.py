@@ -68,7 +68,7 @@ def by_itself(directory: Path) -> None:
     click.echo(
         f"exported to {directory / STICK / FOLDER}: {len(report.copied)} copied, {report.already_there} there already"
     )
-    findings = checkup([directory / STICK / FOLDER], Path(), Path())
+    findings = list(checkup([directory / STICK / FOLDER], Path(), Path()))
     for finding in findings:
         click.echo(str(finding))
     if faults or report.failed or not all(finding.good for finding in findings):

@@ -11,17 +11,19 @@ from hypothesis import strategies as st
 
 from missed_moment.export import gallery, sums
 from missed_moment.export.gallery import Note
+from missed_moment.export.sums import Sums
 
 EXAMPLES = int(os.environ.get("MISSED_MOMENT_STICKS", "300"))
 THOROUGH = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 
-SUMS = sums.render({f"moment-{number:06}.mp4": f"{number:064x}" for number in range(5)})
+SUMS = Sums({f"moment-{number:06}.mp4": f"{number:064x}" for number in range(5)}).render()
 NOTES = gallery.render_notes(
     {
         f"moment-{number:06}.mp4": Note(
             clip=f"moment-{number:06}.mp4",
             device="kitchen",
             sequence=number,
+            sha256=f"{number:064x}",
             start=datetime(2026, 11, 24, tzinfo=UTC),
             certain=True,
             length_s=65.0,
@@ -54,9 +56,9 @@ def damaged(draw: st.DrawFn, good: bytes) -> bytes:
 @THOROUGH
 @given(damaged(SUMS) | st.binary(max_size=500))
 def test_any_sums(data: bytes) -> None:
-    known = sums.parse(data)
-    assert all(name and "/" not in name and "\\" not in name for name in known)
-    assert sums.parse(sums.render(known)) == known
+    read = sums.parse(data)
+    assert all(name and "/" not in name and "\\" not in name for name in read.known)
+    assert sums.parse(read.render()) == read
 
 
 @THOROUGH

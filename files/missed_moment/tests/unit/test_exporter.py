@@ -2,12 +2,12 @@
 
 import errno
 import os
-import signal
+import subprocess
 import sys
 import threading
 import types
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,9 @@ from missed_moment.clips.catalogue import Catalogue
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import StickError, SystemDiskError
-from missed_moment.export.admission import Volume, choose
+from missed_moment.export.admission import Interface, Volume, choose
 from missed_moment.export.handover import FOLDER
+from missed_moment.export.pulled import Pulled
 from missed_moment.panel.language import Stick
 from missed_moment.services import exporter
 from missed_moment.services.exporter import PULLED_EARLY, serve
@@ -29,6 +30,7 @@ from rig import store_moment, wait_for
 ACCEPTED = ("vfat",)
 VOLUME = Volume(Path("/dev/sda1"), 10**9, "vfat")
 OTHER = Volume(Path("/dev/sda2"), 10**10, "ntfs")
+STORAGE, KEYBOARD = Interface("08", "06", "50"), Interface("03", "01", "01")
 
 
 @dataclass
@@ -36,7 +38,7 @@ class FolderStick:
     """A folder that is plugged in as a stick. `events` is what happened to it, and what was told, in order."""
 
     folder: Path
-    interfaces: str = ":080650:"
+    is_a: tuple[Interface, ...] = (STORAGE,)
     name: str = "1-1"
     refusal: Exception | None = None
     pull_at: str = "done"
@@ -44,6 +46,10 @@ class FolderStick:
     events: list[str] = field(default_factory=list)
     copied: list[float] = field(default_factory=list)
     mounted: Volume | None = None
+    pulled: Pulled = field(default_factory=Pulled)
+
+    def interfaces(self) -> tuple[Interface, ...]:
+        return self.is_a
 
     def volume(self, accepted: Collection[str]) -> Volume:
         if self.refusal:
@@ -53,11 +59,18 @@ class FolderStick:
     def switch_off(self) -> None:
         self._happens("switched off")
 
+    def first(self, volume: Volume, pulled: Pulled) -> AbstractContextManager[Path]:
+        assert pulled is self.pulled
+        return self.mount(volume, "mounted")
+
+    def again(self, volume: Volume) -> AbstractContextManager[Path]:
+        return self.mount(volume, "again")
+
     @contextmanager
-    def prepare(self, volume: Volume) -> Iterator[Path]:
+    def mount(self, volume: Volume, event: str = "mounted") -> Iterator[Path]:
         self.mounted = volume
         try:
-            self._happens("mounted")
+            self._happens(event)
             yield self.folder
         finally:
             self._happens("unmounted")
@@ -73,16 +86,9 @@ class FolderStick:
         if event.split(maxsplit=1)[0] == self.pull_at:
             self.pull_at = ""
             if self.hesitation_s:
-                threading.Timer(self.hesitation_s, os.kill, (os.getpid(), signal.SIGTERM)).start()
+                threading.Timer(self.hesitation_s, self.pulled.set).start()
             else:
-                os.kill(os.getpid(), signal.SIGTERM)
-
-
-@pytest.fixture(autouse=True)
-def handlers() -> Iterator[None]:
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    signal.signal(signal.SIGTERM, before)
+                self.pulled.set()
 
 
 @pytest.fixture
@@ -100,13 +106,8 @@ def stick(tmp_path: Path) -> FolderStick:
 
 
 def run(stick: FolderStick, catalogue: Catalogue) -> list[str]:
-    serve(stick, catalogue, ACCEPTED, stick.tell, prepare=stick.prepare)
+    assert serve(stick, catalogue, ACCEPTED, stick.tell, stick.pulled, access=stick)
     return stick.events
-
-
-def raise_pulled(_: float | None = None) -> None:
-    """A stick that is pulled as soon as it is waited for."""
-    raise KeyboardInterrupt
 
 
 def exported(catalogue: Catalogue) -> int:
@@ -114,19 +115,82 @@ def exported(catalogue: Catalogue) -> int:
 
 
 def test_safe_to_pull_is_said_after_unmount_and_power_off(stick: FolderStick, catalogue: Catalogue) -> None:
-    assert run(stick, catalogue) == ["copying", "mounted", "unmounted", "switched off", "done", "none"]
+    assert run(stick, catalogue) == [
+        *("copying", "mounted", "unmounted"),
+        *("again", "unmounted"),  # what is on the stick now is what was verified
+        *("switched off", "done", "none"),
+    ]
     assert stick.mounted is VOLUME
     assert exported(catalogue) == 2
     assert len(list((stick.folder / FOLDER).glob("*.mp4"))) == 2
     assert [*filter(None, stick.copied)] == pytest.approx([0.5, 1.0], abs=0.05)
 
 
-@pytest.mark.parametrize("moment", ["copying", "mounted", "unmounted", "switched"])
+@pytest.mark.parametrize("moment", ["copying", "mounted", "unmounted", "again"])
 def test_pulled_early_is_said_until_the_next_stick(moment: str, stick: FolderStick, catalogue: Catalogue) -> None:
     stick.pull_at = moment
     assert run(stick, catalogue)[-1] == f"none {PULLED_EARLY}"
     assert "done" not in stick.events
-    assert stick.events.count("mounted") == stick.events.count("unmounted")
+    assert sum(event in {"mounted", "again"} for event in stick.events) == stick.events.count("unmounted")
+    assert exported(catalogue) == 0
+
+
+def test_pulled_after_all_is_there_is_no_trouble(stick: FolderStick, catalogue: Catalogue) -> None:
+    stick.pull_at = "switched"
+    assert run(stick, catalogue)[-2:] == ["switched off", "none"]
+    assert exported(catalogue) == 2
+
+
+def test_a_stick_that_has_everything_is_mounted_once(stick: FolderStick, catalogue: Catalogue) -> None:
+    run(stick, catalogue)
+    stick.events.clear()
+    stick.pull_at, stick.pulled = "done", Pulled()
+    assert run(stick, catalogue) == ["copying", "mounted", "unmounted", "switched off", "done", "none"]
+
+
+@pytest.mark.parametrize("step", ["volume", "switch_off", "first", "again"])
+def test_an_error_that_nobody_expected_is_told_too(
+    step: str,
+    stick: FolderStick,
+    catalogue: Catalogue,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def fail(*_: object) -> None:
+        raise ZeroDivisionError("a bug")
+
+    monkeypatch.setattr(stick, step, fail)
+    stick.pull_at = "failed"
+    assert not serve(stick, catalogue, ACCEPTED, stick.tell, stick.pulled, access=stick)
+    told = "failed the export failed (ZeroDivisionError: a bug)"
+    assert any(event.startswith(told) for event in stick.events)
+    assert stick.events[-1].startswith("none")
+    assert "Traceback" in caplog.text
+
+
+def test_a_bug_ends_the_program_with_a_code_of_its_own(
+    stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stick.refusal = ZeroDivisionError("a bug")
+    with pytest.raises(SystemExit) as ended:
+        export_stick(stick, tmp_path, monkeypatch)
+    assert ended.value.code == os.EX_SOFTWARE
+
+
+def test_the_exporter_ends_although_the_stick_never_answers(tmp_path: Path) -> None:
+    """A write to a stick that is gone may block for ever; the recorder is told all the same."""
+    blocked = (
+        "import os, signal, sys, threading\n"
+        "from missed_moment.services.signals import pulled_by_signal\n"
+        "with pulled_by_signal(lambda: print('told'), 0.1) as pulled:\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    pulled.wait()\n"
+        "    sys.stdout.flush()\n"
+        "    threading.Event().wait()\n"
+    )
+    command = [sys.executable, "-u", "-c", blocked]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.returncode) == ("told\n", os.EX_TEMPFAIL)
 
 
 def test_what_could_not_be_copied_is_said_even_after_the_stick_is_out(
@@ -150,7 +214,7 @@ def test_a_stick_that_is_refused_is_no_concern_once_it_is_out(stick: FolderStick
 
 
 def test_a_keyboard_that_is_a_stick_too_is_refused(stick: FolderStick, catalogue: Catalogue) -> None:
-    stick.interfaces, stick.pull_at = ":080650:030101:", "failed"
+    stick.is_a, stick.pull_at = (STORAGE, KEYBOARD), "failed"
     refused, gone = run(stick, catalogue)
     assert "080650:030101" in refused
     assert gone == "none"
@@ -194,13 +258,27 @@ def test_a_file_system_is_used_where_the_settings_say_so(
     written: str, chosen: Volume | None, stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "settings.toml").write_text(written)
-    monkeypatch.setitem(sys.modules, "missed_moment.export.usb", types.SimpleNamespace(UsbDevice=lambda _: stick))
-    monkeypatch.setattr(exporter.filesystem, "check", lambda _: None)
-    monkeypatch.setattr(exporter.filesystem, "mounted", stick.prepare)
-    monkeypatch.setattr(exporter, "_until_pulled", raise_pulled)
+    export_stick(stick, tmp_path, monkeypatch)
+    assert stick.mounted is chosen
+
+
+def export_stick(stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the command for a stick that is pulled as soon as it is waited for."""
+
+    @contextmanager
+    def pulled_by_signal(_: object) -> Iterator[Pulled]:
+        yield stick.pulled
+
+    def wait(_: float | None = None) -> bool:
+        return True
+
+    monkeypatch.setattr(stick.pulled, "wait", wait)
+    monkeypatch.setattr("missed_moment.services.signals.pulled_by_signal", pulled_by_signal)
+    monkeypatch.setitem(sys.modules, "missed_moment.export.usb", types.SimpleNamespace(UsbDevice=lambda *_: stick))
+    monkeypatch.setattr(exporter.filesystem, "check", lambda *_: frozenset())
+    monkeypatch.setattr(exporter.filesystem, "mounted", stick.mount)
     arguments = ["export-stick", "1-1", "--config", tmp_path / "settings.toml", "--store", tmp_path / "clips"]
     cli([*map(str, arguments), "--socket", str(tmp_path / "s")], standalone_mode=False)
-    assert stick.mounted is chosen
 
 
 def test_the_recorder_is_told_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

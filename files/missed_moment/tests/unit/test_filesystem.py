@@ -1,18 +1,24 @@
 """Checking and mounting, with the real programs and the real kernel as far as this machine has them."""
 
 import dataclasses
+import errno
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
-from missed_moment.clips.mp4 import BRAND
-from missed_moment.errors import StickError
-from missed_moment.export import filesystem, mounts
+from missed_moment.errors import StickError, StickPulledError
+from missed_moment.export import filesystem, mounts, salvaged
 from missed_moment.export.admission import Volume
+from missed_moment.export.pulled import Pulled
 
 MEGABYTE = 1024 * 1024
 MAKE = {
@@ -51,7 +57,7 @@ def damage(volume: Volume, at: int, content: bytes) -> None:
 
 def test_a_sound_file_system_is_left_as_it_is(volume: Volume) -> None:
     before = volume.node.read_bytes()
-    filesystem.check(volume)
+    filesystem.check(volume, Pulled())
     after = volume.node.read_bytes()
     # ext4's superblock, its second kilobyte, says when it was looked at.
     begin, end = (1024, 2048) if volume.filesystem == "ext4" else (0, 0)
@@ -61,14 +67,14 @@ def test_a_sound_file_system_is_left_as_it_is(volume: Volume) -> None:
 @pytest.mark.parametrize("volume", DIRTY, indirect=True)
 def test_what_was_pulled_while_it_was_written_to_is_repaired(volume: Volume) -> None:
     damage(volume, *DIRTY[volume.filesystem])
-    filesystem.check(volume)
-    filesystem.check(volume)
+    filesystem.check(volume, Pulled())
+    filesystem.check(volume, Pulled())
 
 
 def test_what_cannot_be_repaired_is_refused(volume: Volume) -> None:
     damage(volume, 0, b"\xff" * MEGABYTE)
     with pytest.raises(StickError, match="damaged beyond repair"):
-        filesystem.check(volume)
+        filesystem.check(volume, Pulled())
 
 
 @pytest.mark.parametrize("volume", ["ntfs"], indirect=True)
@@ -77,7 +83,7 @@ def test_a_stick_that_a_sleeping_windows_has_in_use_is_left_to_it(volume: Volume
     subprocess.run(["ntfscp", "--force", volume.node, tmp_path / "memory", "hiberfil.sys"], check=True)
     before = volume.node.read_bytes()
     with pytest.raises(StickError, match="a Windows that sleeps still has image"):
-        filesystem.check(volume)
+        filesystem.check(volume, Pulled())
     assert volume.node.read_bytes() == before
 
 
@@ -87,13 +93,13 @@ def test_a_check_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytes
     endless.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
     with pytest.raises(StickError, match="did not get through"):
-        filesystem.check(Volume(tmp_path / "image", 0, "vfat"), limit_s=0.2)
+        filesystem.check(Volume(tmp_path / "image", 0, "vfat"), Pulled(), limit_s=0.2)
 
 
 def test_a_missing_program_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StickError, match=r"fsck\.exfat cannot be run"):
-        filesystem.check(Volume(tmp_path / "image", 0, "exfat"))
+        filesystem.check(Volume(tmp_path / "image", 0, "exfat"), Pulled())
 
 
 @linux
@@ -141,14 +147,82 @@ def test_what_is_not_a_file_system_is_not_mounted(tmp_path: Path) -> None:
         pytest.fail("it was mounted")
 
 
-def test_what_fsck_made_of_a_copy_that_was_cut_short_goes(tmp_path: Path) -> None:
-    for name, content in (
-        ("FSCK0000.REC", BRAND + b"the rest"),
-        ("FSCK0001.REC", b"somebody's letter"),
-        ("FSCK0003.REC", bytes(600) + b"what came after what was never written"),
-        ("clip.mp4", BRAND),
-    ):
-        (tmp_path / name).write_bytes(content)
-    (tmp_path / "FSCK0002.REC").mkdir()
-    filesystem._drop_salvaged(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["FSCK0001.REC", "FSCK0002.REC", "clip.mp4"]
+@linux
+@root
+def test_only_rmdir_ever_removes_a_mount_point(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The stick cannot be unmounted: its mount point stays, and so does all that is on it."""
+    mounts.mount(Path("none"), tmp_path, "tmpfs", "size=64k")
+    try:
+        (tmp_path / "letter.txt").write_text("Dear Sir,")
+        refuse = OSError(errno.EBUSY, os.strerror(errno.EBUSY))
+        monkeypatch.setattr(tempfile, "mkdtemp", lambda **_: str(tmp_path))
+        monkeypatch.setattr(filesystem.mounts, "mount", lambda *_: None)
+        monkeypatch.setattr(filesystem.mounts, "unmount", Mock(side_effect=refuse))
+        monkeypatch.setattr(filesystem.mounts, "detach", lambda _: None)
+        with (
+            pytest.raises(StickError, match="cannot be unmounted"),
+            filesystem.mounted(Volume(tmp_path / "image", 0, "vfat")),
+        ):
+            pass
+        assert (tmp_path / "letter.txt").read_text() == "Dear Sir,"
+    finally:
+        monkeypatch.undo()
+        mounts.unmount(tmp_path)
+
+
+def test_a_check_is_ended_when_the_stick_is_pulled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    endless, pulled = tmp_path / "fsck.exfat", Pulled()
+    endless.write_text("#!/bin/sh\necho begun\nexec sleep 600\n")
+    endless.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    threading.Timer(0.3, pulled.set).start()
+    with pytest.raises(StickPulledError):
+        filesystem.check(Volume(tmp_path / "image", 0, "exfat"), pulled)
+
+
+def test_a_check_that_prints_without_end_is_read_and_not_remembered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    chatty = tmp_path / "fsck.exfat"
+    chatty.write_text("#!/bin/sh\nhead -c 4000000 /dev/zero | tr '\\\\0' x\n")
+    chatty.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    caplog.set_level("INFO")
+    filesystem.check(Volume(tmp_path / "image", 0, "exfat"), Pulled())
+    assert "exit code 0" in caplog.text
+    assert len(caplog.text) < 100_000
+
+
+SALVAGED = pytest.mark.skipif(not shutil.which("fsck.vfat"), reason="needs fsck.vfat")
+
+
+@SALVAGED
+def test_a_repair_tells_which_salvaged_files_were_there_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(64 * MEGABYTE)
+    subprocess.run([*MAKE["vfat"], image], check=True, capture_output=True)
+    volume, looked = Volume(image, 64 * MEGABYTE, "vfat"), []
+
+    @contextmanager
+    def mounted(_: Volume, read_only: bool = False) -> Iterator[Path]:
+        looked.append(read_only)
+        yield tmp_path
+
+    monkeypatch.setattr(filesystem, "mounted", mounted)
+    (tmp_path / "FSCK0000.REC").write_text("somebody's letter")
+    assert filesystem.check(volume, Pulled()) is salvaged.ALL  # nothing was repaired, so nothing was salvaged
+    assert looked == []
+    damage(volume, *DIRTY["vfat"])
+    assert filesystem.check(volume, Pulled()) == {"FSCK0000.REC"}
+    assert looked == [True]
+
+
+def test_where_it_cannot_be_known_what_was_there_nothing_counts_as_new(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise StickError("cannot be mounted")
+
+    monkeypatch.setattr(filesystem, "mounted", fail)
+    assert filesystem._salvaged_before(Volume(tmp_path, 0, "vfat")) is salvaged.ALL

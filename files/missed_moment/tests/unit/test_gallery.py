@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
 from missed_moment.export import gallery
-from missed_moment.export.directory import opened
+from missed_moment.export.directory import Directory
 from missed_moment.export.gallery import Note
 from missed_moment.export.handover import FOLDER, HandOver
 from missed_moment.export.page import HEALTH, Page
@@ -90,6 +90,22 @@ def test_a_line_that_is_broken_takes_no_other_with_it() -> None:
     assert list(gallery.parse(b'{"clip": 3}\n\xff\xfe\n' + good + b'{"clip":')) == ["moment-000001.mp4"]
 
 
+@pytest.mark.parametrize(
+    "start",
+    ["0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00",
+     "0001-01-01T00:00:00", "9999-12-31T23:59:59"],
+)  # fmt: skip
+def test_a_year_that_no_calendar_knows_is_no_date(start: str) -> None:
+    line = f'{{"clip": "a.mp4", "device": "kitchen", "sequence": 1, "start": "{start}", "certain": true}}'
+    html = page(*gallery.parse(line.encode()).values(), zone=ZoneInfo("Pacific/Auckland"))
+    assert titles(html) == ["Moment 1"]
+
+
+@given(st.datetimes(timezones=st.none() | st.timezones()), st.timezones())
+def test_any_date_makes_a_page(start: datetime, zone: tzinfo) -> None:
+    page(note(1, start=start, certain=True), note(2, start=START, certain=True), zone=zone)
+
+
 @given(st.binary(max_size=2000))
 def test_whatever_lies_on_a_stick_is_read_or_passed_over(data: bytes) -> None:
     page(*gallery.parse(data).values())
@@ -138,7 +154,7 @@ def test_what_is_in_the_way_is_said_and_no_clip_is_lost(name: str, catalogue: Ca
 
 
 def test_a_page_is_replaced_at_once(tmp_path: Path) -> None:
-    with opened(tmp_path, "d") as directory:
+    with Directory.create(tmp_path, "d") as directory:
         directory.replace("page", b"old")
         (tmp_path / "d" / "page.part").write_bytes(b"left over from a stick that was pulled")
         directory.replace("page", b"new")

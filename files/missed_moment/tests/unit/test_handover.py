@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import subprocess
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,15 @@ from hypothesis import strategies as st
 
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
-from missed_moment.errors import ExportError
+from missed_moment.errors import ExportError, SourceError, StickPulledError
 from missed_moment.export import directory, gallery, sums
-from missed_moment.export.directory import Directory, opened
-from missed_moment.export.handover import FOLDER, HandOver, Progress
-from rig import store_moment
+from missed_moment.export.directory import Directory
+from missed_moment.export.handover import FOLDER, HandOver
+from missed_moment.export.pulled import Pulled
+from missed_moment.export.report import Progress
+from missed_moment.export.source import Source
+from missed_moment.export.sums import Sums
+from rig import FailingDisk, store_moment
 
 
 @pytest.fixture
@@ -133,14 +138,55 @@ def test_a_stick_that_gives_back_something_else_is_not_believed(
     """A fake stick: it takes everything, and answers with zeros."""
     write = Directory.write
 
-    def forgetful(self: Directory, name: str, chunks: object) -> None:
-        write(self, name, iter([bytes(len(b"".join(chunks)))]))
+    def forgetful(self: Directory, name: str, chunks: object, modified_s: float | None = None) -> None:
+        write(self, name, iter([bytes(len(b"".join(chunks)))]), modified_s)
 
     monkeypatch.setattr(Directory, "write", forgetful)
     report = HandOver(catalogue, stick).run()
     assert "do not trust this stick" in report.failed[0]
-    assert on_stick(stick) == []
+    assert [name for name in on_stick(stick) if name.endswith((".mp4", ".part"))] == []
     assert exported(catalogue) == [False] * 3
+
+
+def test_a_stick_that_wraps_around_is_not_trusted_with_anything(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A counterfeit stick: each file reads back rightly, until a later one is written over the first."""
+    rename = Directory.rename
+
+    def wrap(self: Directory, name: str, new: str) -> None:
+        rename(self, name, new)
+        if new == "moment-000003.mp4":
+            content = (self.path / new).read_bytes()
+            with (self.path / "moment-000001.mp4").open("r+b") as first:
+                first.write(content[:4096])
+
+    monkeypatch.setattr(Directory, "rename", wrap)
+    report = HandOver(catalogue, stick).run()
+    assert report.copied == []
+    assert report.failed == [
+        "moment-000001: what the stick gives back is not what was written to it: do not trust this stick"
+    ]
+    assert exported(catalogue) == [False] * 3
+    assert "moment-000001.mp4" not in on_stick(stick)
+    assert "moment-000001.mp4" not in (stick / FOLDER / "SHA256SUMS").read_text()
+    assert "do not trust this stick" in (stick / FOLDER / "health.txt").read_text()
+
+
+def test_nothing_is_noted_before_all_is_written_and_read_again(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happened: list[str] = []
+    for kind, name in ((Directory, "write"), (Directory, "digest"), (Catalogue, "mark_exported")):
+
+        def call(*arguments: object, name: str = name, call: object = getattr(kind, name)) -> object:
+            happened.append(name)
+            return call(*arguments)
+
+        monkeypatch.setattr(kind, name, call)
+    HandOver(catalogue, stick).run()
+    assert happened[-6:] == ["digest"] * 3 + ["mark_exported"] * 3
+    assert "mark_exported" not in happened[:-3]
 
 
 def test_reading_back_does_not_come_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,7 +199,7 @@ def test_reading_back_does_not_come_from_the_cache(tmp_path: Path, monkeypatch: 
         return ""
 
     monkeypatch.setattr(directory, "sha256", read)
-    with opened(tmp_path, "d") as folder:
+    with Directory.create(tmp_path, "d") as folder:
         folder.write("file", iter([os.urandom(4 * 1024 * 1024)]))
         read(0)
         folder.digest("file")
@@ -183,7 +229,232 @@ def test_a_moment_deleted_meanwhile_does_not_stop_the_others(catalogue: Catalogu
 
     report = HandOver(catalogue, stick, on_progress=delete).run()
     assert report.copied == ["moment-000001.mp4", "moment-000003.mp4"]
+    assert report.failed == []
+
+
+def test_a_moment_that_is_kept_meanwhile_is_copied_as_well(catalogue: Catalogue, stick: Path) -> None:
+    def keep(progress: Progress) -> None:
+        if progress.name == "moment-000003.mp4":
+            store_moment(catalogue.root, seconds=1)
+
+    assert HandOver(catalogue, stick, on_progress=keep).run().copied == [*CLIPS, "moment-000004.mp4"]
+    assert exported(catalogue) == [True] * 4
+
+
+def test_a_clip_that_cannot_be_read_stops_no_other(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store's disk fails at one clip; that is told, and nothing is said against the stick."""
+    broken = (catalogue.root / "moment-000002" / "clip.mp4").stat().st_ino
+    read = os.read
+
+    def failing(descriptor: int, size: int) -> bytes:
+        if os.fstat(descriptor).st_ino == broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(descriptor, size)
+
+    monkeypatch.setattr(os, "read", failing)
+    report = HandOver(catalogue, stick).run()
+    monkeypatch.undo()
+    assert report.copied == ["moment-000001.mp4", "moment-000003.mp4"]
+    clip = catalogue.root / "moment-000002" / "clip.mp4"
+    assert report.failed == [f"{clip} cannot be read (Input/output error): check the disk of the store"]
+    assert exported(catalogue) == [True, False, True]
+    assert "clip.mp4 cannot be read" in (stick / FOLDER / "health.txt").read_text()
+    assert "moment-000003.mp4" in (stick / FOLDER / "index.html").read_text()
+    assert not [name for name in on_stick(stick) if name.endswith(".part")]
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.ENOSPC, errno.EIO])
+def test_a_store_that_cannot_note_anything_is_copied_all_the_same(
+    catalogue: Catalogue, stick: Path, error: int
+) -> None:
+    sick = Catalogue(catalogue.root, FailingDisk("create", error))
+    report = HandOver(sick, stick).run()
+    assert report.copied == CLIPS
+    assert on_stick(stick) == ALL
     assert len(report.failed) == 1
+    assert f"the clip store {catalogue.root} cannot note that (injected)" in report.failed[0]
+    assert "the stick is full" not in report.trouble
+    assert HandOver(catalogue, stick).run().failed == []
+    assert exported(catalogue) == [True] * 3
+
+
+def test_a_moment_whose_inode_cannot_be_read_is_told_and_stops_no_other(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stat = Path.stat
+
+    def failing(self: Path, **more: bool) -> os.stat_result:
+        if self == catalogue.root / "moment-000002" / "clip.mp4":
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(self))
+        return stat(self, **more)
+
+    monkeypatch.setattr(Path, "stat", failing)
+    report = HandOver(catalogue, stick).run()
+    assert report.copied == ["moment-000001.mp4", "moment-000003.mp4"]
+    assert "moment-000002" in report.trouble
+    assert "check the disk of the store" in report.trouble
+
+
+def test_without_a_store_the_page_and_health_are_written(tmp_path: Path, stick: Path) -> None:
+    report = HandOver(Catalogue(tmp_path / "data" / "clips", LocalDisk()), stick).run()
+    assert "the clip store cannot be read (No such file or directory" in report.trouble
+    assert "the clip store cannot be read" in (stick / FOLDER / "health.txt").read_text()
+    assert (stick / FOLDER / "index.html").exists()
+
+
+@pytest.mark.parametrize("name", ["clip.mp4", "thumbnail.jpg", "moment.json"])
+@pytest.mark.parametrize("trap", ["link", "FIFO"])
+def test_nothing_but_files_of_the_store_reaches_a_stick(
+    catalogue: Catalogue, stick: Path, tmp_path: Path, name: str, trap: str
+) -> None:
+    """An operator may write to the store; root may run the export."""
+    (tmp_path / "shadow").write_bytes(b"root:secret" * 1000)
+    path = catalogue.root / "moment-000002" / name
+    path.unlink()
+    if trap == "link":
+        path.symlink_to(tmp_path / "shadow")
+    else:
+        os.mkfifo(path)
+    report = HandOver(catalogue, stick).run()
+    for copy in (stick / FOLDER).iterdir():
+        assert b"secret" not in copy.read_bytes()
+    assert ("moment-000002.mp4" in report.copied) == (name != "clip.mp4")
+    assert ("is not copied" in report.trouble) == (name == "clip.mp4")
+
+
+def test_the_directory_of_a_moment_is_no_link_either(catalogue: Catalogue, tmp_path: Path) -> None:
+    """It becomes one after the store was listed."""
+    moment = catalogue.moments()[1]
+    moment.path.rename(tmp_path / "elsewhere")
+    moment.path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(SourceError, match="is not copied"), Source(catalogue.root, moment):
+        pytest.fail("it was opened")
+
+
+def test_another_moment_under_an_old_name_has_its_own_picture_and_date(
+    catalogue: Catalogue, stick: Path, tmp_path: Path
+) -> None:
+    """The clip was deleted by hand and the card flashed anew: the names begin again, the page does not."""
+    HandOver(catalogue, stick).run()
+    for number in (1, 2, 3):
+        (stick / FOLDER / f"moment-{number:06}.mp4").unlink()
+    for _ in range(4):
+        store_moment(tmp_path / "flashed", seconds=1)
+    flashed = Catalogue(tmp_path / "flashed", LocalDisk())
+    for moment in flashed.moments()[:3]:
+        flashed.remove(moment)
+    (flashed.root / "moment-000004").rename(flashed.root / "moment-000001")
+    [moment] = flashed.moments()
+    flashed.write_info(moment.path, moment.info().model_copy(update={"sequence": 1, "device": "new"}))
+    HandOver(flashed, stick).run()
+    thumbnail = (moment.path / "thumbnail.jpg").read_bytes()
+    assert thumbnail != (catalogue.root / "moment-000001" / "thumbnail.jpg").read_bytes()
+    assert (stick / FOLDER / "moment-000001.jpg").read_bytes() == thumbnail
+    notes = gallery.parse((stick / FOLDER / gallery.NOTES).read_bytes())
+    assert {name: note.device for name, note in notes.items()} == {"moment-000001.mp4": "new"}
+
+
+def test_a_moment_that_is_dated_later_is_dated_on_the_page(catalogue: Catalogue, stick: Path) -> None:
+    HandOver(catalogue, stick).run()
+    moment = catalogue.moments()[0]
+    catalogue.write_info(moment.path, moment.info().model_copy(update={"clock_certain": True}))
+    HandOver(catalogue, stick).run()
+    assert gallery.parse((stick / FOLDER / gallery.NOTES).read_bytes())["moment-000001.mp4"].certain
+
+
+def test_a_copy_has_the_time_of_its_moment_where_that_is_certain(catalogue: Catalogue, stick: Path) -> None:
+    moments = catalogue.moments()
+    start = datetime(2026, 11, 24, 17, 3, 9, tzinfo=UTC)
+    dated = moments[0].info().model_copy(update={"clock_certain": True, "start": start})
+    catalogue.write_info(moments[0].path, dated)
+    HandOver(catalogue, stick).run()
+    copy = stick / FOLDER / "2026-11-24_17-03-09_moment-000001.mp4"
+    assert copy.stat().st_mtime == start.timestamp()
+    assert (stick / FOLDER / "moment-000002.mp4").stat().st_mtime != moments[1].info().start.timestamp()
+
+
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("head", [b"", b"\xef\xbb\xbf"])
+def test_sums_that_an_editor_saved_are_read_and_foreign_lines_stay(
+    catalogue: Catalogue, stick: Path, head: bytes, end: bytes
+) -> None:
+    HandOver(catalogue, stick).run()
+    file = stick / FOLDER / sums.NAME
+    lines = [*file.read_bytes().splitlines(), b"# holiday", b"0" * 64 + b"  films/beach.mp4"]
+    file.write_bytes(head + end.join(lines) + end)
+    (stick / FOLDER / "moment-000002.mp4").unlink()
+    report = HandOver(catalogue, stick).run()
+    assert report.copied == ["moment-000002.mp4"]
+    text = file.read_text()
+    assert "# holiday\n" in text
+    assert "films/beach.mp4\n" in text
+    (stick / FOLDER / "films").mkdir()
+    checked = subprocess.run(
+        ["sha256sum", "-c", sums.NAME], cwd=file.parent, capture_output=True, text=True, check=False
+    )
+    assert checked.stdout.count(": OK") == 3
+
+
+def test_sums_in_two_bytes_a_letter_are_read(catalogue: Catalogue, stick: Path) -> None:
+    HandOver(catalogue, stick).run()
+    file = stick / FOLDER / sums.NAME
+    file.write_bytes(file.read_text().encode("utf-16"))
+    assert HandOver(catalogue, stick).run().already_there == 3
+
+
+def test_sums_name_no_clip_that_was_deleted(catalogue: Catalogue, stick: Path) -> None:
+    HandOver(catalogue, stick).run()
+    for moment in catalogue.moments()[:2]:
+        catalogue.remove(moment)
+    (stick / FOLDER / "moment-000001.mp4").unlink()
+    HandOver(catalogue, stick).run()
+    command = ["sha256sum", "-c", "SHA256SUMS"]
+    checked = subprocess.run(command, cwd=stick / FOLDER, capture_output=True, text=True, check=True)
+    assert checked.stdout.count(": OK") == 2
+
+
+def test_sums_that_are_too_large_to_be_ours_are_set_aside_whole(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sums, "MAX_BYTES", 1000)
+    (stick / FOLDER).mkdir()
+    (stick / FOLDER / sums.NAME).write_bytes(b"x" * 2000)
+    assert HandOver(catalogue, stick).run().copied == CLIPS
+    assert (stick / FOLDER / "SHA256SUMS-2").read_bytes() == b"x" * 2000
+
+
+def test_a_file_system_that_cannot_sync_directories_will_do(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync = os.fsync
+
+    def refuse(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").resolve()
+        if path.is_dir() and path.is_relative_to(stick):
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", refuse)
+    assert HandOver(catalogue, stick).run().copied == CLIPS
+
+
+def test_whatever_the_umask_is_the_owner_of_a_stick_can_read_it(catalogue: Catalogue, stick: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        HandOver(catalogue, stick).run()
+    finally:
+        os.umask(before)
+    assert (stick / FOLDER).stat().st_mode & 0o777 == 0o755
+    assert {path.stat().st_mode & 0o777 for path in (stick / FOLDER).iterdir()} == {0o644}
+
+
+def test_a_stick_that_was_pulled_is_left_at_once(catalogue: Catalogue, stick: Path) -> None:
+    pulled = Pulled()
+    with pytest.raises(StickPulledError):
+        HandOver(catalogue, stick, on_progress=lambda _: pulled.set(), pulled=pulled).run()
+    assert exported(catalogue) == [False] * 3
 
 
 def test_a_stick_that_cannot_be_read_is_one_clear_error(
@@ -205,7 +476,11 @@ def test_a_copy_that_cannot_be_noted_is_told(
 
     monkeypatch.setattr(Catalogue, "mark_exported", refuse)
     report = HandOver(catalogue, stick).run()
-    assert "copied and verified, but that cannot be noted" in report.failed[0]
+    [trouble] = report.failed
+    assert trouble.startswith(f"3 copied and verified, but the clip store {catalogue.root} cannot note that (Perm")
+    assert report.copied == CLIPS
+    assert on_stick(stick) == ALL
+    assert "cannot note that" in (stick / FOLDER / "health.txt").read_text()
 
 
 @pytest.mark.parametrize("trap", ["file", "link to a directory", "dangling link"])
@@ -242,16 +517,19 @@ names = st.text(st.characters(blacklist_categories=["Cc", "Cs"], blacklist_chara
 
 @given(st.dictionaries(names, st.from_regex(r"[0-9a-f]{64}", fullmatch=True)))
 def test_sums_read_back_what_they_wrote(known: dict[str, str]) -> None:
-    assert sums.parse(sums.render(known)) == known
+    assert sums.parse(Sums(known).render()) == Sums(known)
 
 
 @given(st.binary(max_size=400))
 def test_any_bytes_may_stand_in_sums(data: bytes) -> None:
-    for name, digest in sums.parse(data).items():
+    read = sums.parse(data)
+    for name, digest in read.known.items():
         assert "/" not in name
         assert len(digest) == 64
+    assert sums.parse(read.render()) == read
 
 
 @pytest.mark.parametrize("name", ["../x", "/etc/passwd", "a/b", "a\\b", "a\x00b", ""])
-def test_names_with_paths_in_them_are_passed_over(name: str) -> None:
-    assert sums.parse(f"{'0' * 64} *{name}\n".encode()) == {}
+def test_names_with_paths_in_them_are_kept_and_not_used(name: str) -> None:
+    line = f"{'0' * 64} *{name}"
+    assert sums.parse(f"{line}\n".encode()) == Sums({}, [line])

@@ -1,6 +1,7 @@
 """The clip store: which moments there are, and the few steps by which one appears, is marked and goes."""
 
 import logging
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
@@ -125,8 +126,11 @@ class Catalogue:
                 "is it owned by the user that the recorder runs as?"
             ) from error
 
-    def moments(self) -> list[Moment]:
-        """List all moments, oldest first. What is no moment's directory is passed over."""
+    def moments(self, unreadable: Callable[[Path, OSError], None] = lambda _path, _error: None) -> list[Moment]:
+        """List all moments, oldest first. What is no moment's directory is passed over.
+
+        `unreadable` is called for each moment whose clip the disk does not let us look at.
+        """
         found = []
         for path in self._directories(self.root):
             sequence = names.sequence_of(path.name)
@@ -134,7 +138,10 @@ class Catalogue:
                 continue
             try:
                 size = (path / names.CLIP).stat().st_size
-            except OSError:  # no clip in it, or deleted since it was listed
+            except FileNotFoundError:  # no clip in it, or deleted since it was listed
+                continue
+            except OSError as error:
+                unreadable(path, error)
                 continue
             found.append(Moment(path, sequence, size, _export_record(path)))
         return sorted(found, key=lambda moment: moment.sequence)
@@ -218,7 +225,8 @@ class Catalogue:
     @staticmethod
     def _directories(parent: Path) -> list[Path]:
         try:
-            return [path for path in parent.iterdir() if path.is_dir() and not path.is_symlink()]
+            with os.scandir(parent) as entries:  # an inode that cannot be read takes no other with it
+                return [Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)]
         except FileNotFoundError:
             return []
 

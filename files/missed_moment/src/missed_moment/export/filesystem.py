@@ -4,27 +4,31 @@ import logging
 import os
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from missed_moment.clips.mp4 import BRAND
-from missed_moment.errors import StickError
-from missed_moment.export import mounts
+from missed_moment.errors import StickError, reason
+from missed_moment.export import mounts, salvaged
 from missed_moment.export.admission import Volume
+from missed_moment.export.pulled import Pulled, seconds_left
 
 log = logging.getLogger(__name__)
 
 CHECK_LIMIT_S = 300
 """A check that takes longer has met something that no person would wait for."""
+_OUTPUT_BYTES = 16 * 1024
+"""The last bytes of a check's output that are logged; a hostile stick can make a check print without end."""
 
 
 @dataclass(frozen=True)
 class _Kind:
     """How a kind of file system is repaired and checked (a node follows), and by what and how the kernel mounts it.
 
-    `reasons` are what exit codes of the check mean, where that is not damage.
+    `reasons` are what exit codes of the check mean, where that is not damage. `salvages` means that a repair makes
+    files of what it finds.
     """
 
     repair: tuple[str, ...]
@@ -32,6 +36,7 @@ class _Kind:
     driver: str
     options: str
     reasons: Mapping[int, str] = field(default_factory=dict)
+    salvages: bool = False
 
 
 _PROBE = ("ntfs-3g.probe", "--readwrite")
@@ -44,7 +49,13 @@ _MINE = "uid={uid},gid={gid},umask=0077"
 
 _KINDS: Mapping[str, _Kind] = {
     # Options are the kernel drivers' own.
-    "vfat": _Kind(("fsck.vfat", "-a", "-w"), ("fsck.vfat", "-n"), "vfat", f"{_MINE},utf8=1,errors=remount-ro"),
+    "vfat": _Kind(
+        ("fsck.vfat", "-a", "-w"),
+        ("fsck.vfat", "-n"),
+        "vfat",
+        f"{_MINE},utf8=1,errors=remount-ro",
+        salvages=True,
+    ),
     "exfat": _Kind(("fsck.exfat", "-p"), ("fsck.exfat", "-n"), "exfat", f"{_MINE},iocharset=utf8,errors=remount-ro"),
     # Nothing here repairs NTFS, and a Windows that only sleeps would not forgive it: what is not clean, the kernel's
     # driver does not mount. It runs no helper, and in this sandbox, as the FUSE driver would not.
@@ -52,86 +63,103 @@ _KINDS: Mapping[str, _Kind] = {
     "ext4": _Kind(("e2fsck", "-p"), ("e2fsck", "-f", "-n"), "ext4", "errors=remount-ro"),
 }
 
-_SECTOR = 512
-
 SUPPORTED = tuple(_KINDS)
 """The kinds there are."""
 
 
-def check(volume: Volume, limit_s: float = CHECK_LIMIT_S) -> None:
-    """Repair what can be repaired, in `limit_s` at most.
+def check(volume: Volume, pulled: Pulled, limit_s: float = CHECK_LIMIT_S) -> frozenset[str]:
+    """Repair what can be repaired, in `limit_s` at most, and return the files of before that look salvaged.
 
-    Sticks are pulled while they are written to all the time. Raises StickError where the file system is not sound
-    afterwards: then nothing may be written to it.
+    Sticks are pulled while they are written to all the time. Raises StickError if the file system is not sound
+    afterwards: then nothing may be written to it. Raises StickPulledError as soon as the stick is pulled.
+
+    A repair of vfat makes files of clusters that belong to none (`salvaged.names`). Those that the stick had before
+    are somebody else's: the caller needs their names to leave them alone.
     """
     kind = _KINDS[volume.filesystem]
-    if _run((*kind.repair, volume.node), limit_s) == 0:
-        return
-    # What these programs exit with after a repair, some also exit with when they give up.
-    if (code := _run((*kind.check, volume.node), limit_s)) != 0:
-        damaged = "the file system of {volume} is damaged beyond repair: copy off what you can, then format the stick"
-        raise StickError(kind.reasons.get(code, damaged).format(volume=volume))
-    log.info("%s was repaired", volume)
+    before: frozenset[str] | None = None
+    if kind.salvages:
+        if _run((*kind.check, volume.node), pulled, limit_s) == 0:
+            return salvaged.ALL
+        before = _salvaged_before(volume)
+    if _run((*kind.repair, volume.node), pulled, limit_s) != 0:
+        # What these programs exit with after a repair, some also exit with when they give up.
+        if (code := _run((*kind.check, volume.node), pulled, limit_s)) != 0:
+            damaged = (
+                "the file system of {volume} is damaged beyond repair: copy off what you can, then format the stick"
+            )
+            raise StickError(kind.reasons.get(code, damaged).format(volume=volume))
+        log.info("%s was repaired", volume)
+    return salvaged.ALL if before is None else before
 
 
 @contextmanager
-def mounted(volume: Volume) -> Iterator[Path]:
+def mounted(volume: Volume, read_only: bool = False) -> Iterator[Path]:
     """Mount `volume` for the length of a block and give where; unmounted, all of it is on the stick.
 
     No program on it can be run, no device node or link followed. Raises StickError where that cannot be done.
     Needs CAP_SYS_ADMIN, and mounts where only this process and its children see it when they have a mount
     namespace of their own.
+
+    The mount point is an empty directory of its own. Only rmdir removes it, which fails while anything is mounted
+    there: whatever goes wrong here, nothing on the stick is deleted.
     """
     kind = _KINDS[volume.filesystem]
-    with tempfile.TemporaryDirectory(prefix="stick-") as place:
+    place = Path(tempfile.mkdtemp(prefix="stick-"))
+    try:
         try:
             options = kind.options.format(uid=os.getuid(), gid=os.getgid())
-            mounts.mount(volume.node, Path(place), kind.driver, options)
+            mounts.mount(volume.node, place, kind.driver, options, read_only)
         except OSError as error:
             raise StickError(f"{volume} cannot be mounted ({error.strerror}): use another stick") from error
         try:
-            _drop_salvaged(Path(place))
-            yield Path(place)
+            yield place
         except BaseException:
-            mounts.detach(Path(place))
+            mounts.detach(place)
             raise
         try:
-            mounts.unmount(Path(place))
+            mounts.unmount(place)
         except OSError as error:
-            mounts.detach(Path(place))
+            mounts.detach(place)
             raise StickError(
                 f"{volume} cannot be unmounted ({error.strerror}): what is on it is not certain"
             ) from error
+    finally:
+        with suppress(OSError):  # still mounted: then it stays
+            place.rmdir()
 
 
-def _drop_salvaged(place: Path) -> None:
-    """Remove what fsck.vfat made of a copy of ours that was cut short: it cannot be told to free such clusters.
-
-    They begin as a clip does, or, where the stick was pulled before that was written, with nothing at all.
-    """
-    for path in place.glob("FSCK????.REC"):
-        try:
-            with path.open("rb") as file:
-                head = file.read(_SECTOR)
-            if head.startswith(BRAND) or not any(head):
-                path.unlink()
-        except OSError as error:
-            log.info("%s stays on the stick (%s)", path.name, error.strerror)
-
-
-def _run(command: tuple[str | Path, ...], limit_s: float) -> int:
+def _salvaged_before(volume: Volume) -> frozenset[str]:
+    """Return the names of files that an earlier check salvaged; if they cannot be known, `salvaged.ALL`."""
     try:
-        done = subprocess.run(  # noqa: S603 - a program of the table above, and a node that udev named
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            check=False,
-            timeout=limit_s,
+        with mounted(volume, read_only=True) as place:
+            return salvaged.names(place)
+    except (StickError, OSError) as error:
+        log.info("%s cannot be looked at before it is repaired (%s): what was salvaged stays", volume, error)
+        return salvaged.ALL
+
+
+def _run(command: tuple[str | Path, ...], pulled: Pulled, limit_s: float) -> int:
+    """Run a check to its end, and return its exit code."""
+    pulled.check()
+    try:
+        process = subprocess.Popen(  # noqa: S603 - a program of the table above, and a node that udev named
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
         )
-    except subprocess.TimeoutExpired as error:
-        raise StickError(f"{command[0]} did not get through in {limit_s:.0f} s: use another stick") from error
     except OSError as error:
-        raise StickError(f"{command[0]} cannot be run ({error}): install the package that brings it") from error
-    log.info("%s: exit code %d\n%s", command[0], done.returncode, done.stdout.decode(errors="replace").strip())
-    return done.returncode
+        raise StickError(f"{command[0]} cannot be run ({reason(error)}): install the package that brings it") from error
+    with process:
+        assert process.stdout is not None  # noqa: S101 - asked for above
+        descriptor, deadline, output = process.stdout.fileno(), time.monotonic() + limit_s, b""
+        try:
+            while pulled.wait_for_any([descriptor], seconds_left(deadline)):
+                if not (part := os.read(descriptor, _OUTPUT_BYTES)):
+                    break
+                output = (output + part)[-_OUTPUT_BYTES:]
+            code = process.wait(seconds_left(deadline))
+        except subprocess.TimeoutExpired as error:
+            raise StickError(f"{command[0]} did not get through in {limit_s:.0f} s: use another stick") from error
+        finally:
+            process.kill()  # nothing if it has ended
+    log.info("%s: exit code %d\n%s", command[0], code, output.decode(errors="replace").strip())
+    return code

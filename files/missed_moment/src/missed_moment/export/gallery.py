@@ -7,31 +7,36 @@ as ours are passed over, names are single components, and the template escapes a
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, tzinfo
+from datetime import UTC, datetime, tzinfo
 from urllib.parse import quote
 
 from jinja2 import Environment, PackageLoader
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from missed_moment.clips.catalogue import Moment
-from missed_moment.errors import ClipError
+from missed_moment.clips.catalogue import MomentInfo
 
 INDEX = "index.html"
 NOTES = "moments.jsonl"
 MAX_NOTES = 8 * 1024 * 1024
 """Bytes; some ten thousand moments. What a stick holds beyond that is not ours."""
 
+_YEARS = range(1970, 9000)
 _NAME = r"^[^/\\\x00-\x1f\x7f]{1,200}\.mp4$"
 
 
 class Note(BaseModel):
-    """What is known of one clip on a stick; `about` where its start is only about right."""
+    """What is known of one clip on a stick; `about` where its start is only about right.
+
+    `sha256` is that of the clip: a name may come to mean another moment, when a clip was deleted by hand or the card
+    of the device was flashed anew. Notes of before this was recorded have none.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     clip: str = Field(pattern=_NAME)
     device: str = Field(max_length=64)
     sequence: int = Field(ge=0, lt=10**9)
+    sha256: str = Field("", pattern=r"^([0-9a-f]{64})?$")
     start: datetime | None = None
     certain: bool = False
     about: bool = False
@@ -39,17 +44,24 @@ class Note(BaseModel):
     sound: bool = False
     recovered: bool = False
 
+    @field_validator("start")
     @classmethod
-    def of(cls, moment: Moment, clip: str, device: str) -> "Note":
-        """Describe a moment whose clip is called `clip` on the stick."""
-        try:
-            info = moment.info()
-        except ClipError:
-            return cls(clip=clip, device=device, sequence=moment.sequence)
+    def _possible(cls, start: datetime | None) -> datetime | None:
+        """A year that calendars and time zones cannot handle is no date."""
+        if start is None or start.year not in _YEARS:
+            return None
+        return start if start.tzinfo else start.replace(tzinfo=UTC)
+
+    @classmethod
+    def of(cls, sequence: int, info: MomentInfo | None, clip: str, sha256: str, device: str) -> "Note":
+        """Describe the moment whose clip is called `clip` on the stick; `device` is used if `info` is missing."""
+        if info is None:
+            return cls(clip=clip, device=device, sequence=sequence, sha256=sha256)
         return cls(
             clip=clip,
             device=info.device,
-            sequence=moment.sequence,
+            sequence=sequence,
+            sha256=sha256,
             start=info.start,
             certain=info.clock_certain,
             about=info.clock_from_stick,

@@ -2,23 +2,33 @@
 
 A copy is written under another name, synced, read back from the device, compared, and only then given its name: a
 file with a clip's name on a stick is a whole and true clip. Pulled at any point, the next time goes on from there.
+
+When everything is written, all new copies are read back once more, and only then the store notes any of them: a
+counterfeit stick that wraps around gives back each file rightly, until a later one is written over it.
+
+Three things may fail here, and are told apart: the store that is read (`SourceError`), the store that is written to
+(noting), and the stick. Only what the stick does ends a run.
 """
 
 import errno
 import hashlib
 import logging
-import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from missed_moment.clips import names
-from missed_moment.clips.catalogue import Catalogue, Moment
-from missed_moment.errors import ExportError
+from missed_moment.clips.catalogue import Catalogue, Moment, MomentInfo
+from missed_moment.errors import ExportError, MissedMomentError, SourceError, SourceGoneError, reason
 from missed_moment.export import gallery, sums
-from missed_moment.export.directory import PART, Directory, opened, read_chunks, sha256
+from missed_moment.export.directory import PART, Directory
 from missed_moment.export.gallery import Note
-from missed_moment.export.page import Page
+from missed_moment.export.page import HEALTH, Page
+from missed_moment.export.pulled import Pulled
+from missed_moment.export.report import Progress, Report
+from missed_moment.export.source import Source
+from missed_moment.export.sums import Sums
 
 log = logging.getLogger(__name__)
 
@@ -26,34 +36,22 @@ FOLDER = "missed-moment"
 """The one directory on a stick that is ours."""
 
 _RESERVE = 4 * 1024 * 1024  # for what lies beside the clips, and the file system's own tables
-
-
-@dataclass
-class Report:
-    """What became of the moments of a store."""
-
-    copied: list[str] = field(default_factory=list)
-    already_there: int = 0
-    failed: list[str] = field(default_factory=list)
-    size: int = 0
-
-    @property
-    def trouble(self) -> str:
-        """What could not be copied, and why; empty when all was."""
-        return "; ".join(self.failed)
+_ONE_NAME = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL, errno.ENAMETOOLONG}
+"""Errors of a stick that are about one name on it, and not about the stick."""
+_UNTRUE = "what the stick gives back is not what was written to it: do not trust this stick"
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How far the copy is, in bytes."""
+class _Copy:
+    """A copy that is new on the stick, or was not noted yet."""
 
+    moment: Moment
     name: str
-    done: int
-    total: int
+    sha256: str
 
 
 class HandOver:
-    """From a store to a directory."""
+    """From a store to a directory: `copy`, then `confirm`; or `run`, which does both."""
 
     def __init__(
         self,
@@ -61,118 +59,263 @@ class HandOver:
         target: Path,
         page: Page | None = None,
         on_progress: Callable[[Progress], None] = lambda _: None,
+        pulled: Pulled | None = None,
     ) -> None:
-        """Set up; `target` is where the stick is mounted, and `FOLDER` in it is what is written."""
+        """Set up; `target` is where the stick is mounted, and `FOLDER` in it is what is written.
+
+        When `pulled` is set, StickPulledError is raised at the next step.
+        """
         self._catalogue = catalogue
         self._target = target
         self._page = page or Page()
         self._on_progress = on_progress
+        self._pulled = pulled or Pulled()
         self._done = 0
         self._total = 0
+        self._copies: list[_Copy] = []
+        self._broken = False
+        self.report = Report()
+
+    @property
+    def unconfirmed(self) -> bool:
+        """Whether there are copies that `confirm` has to read."""
+        return bool(self._copies)
 
     def run(self) -> Report:
-        """Copy what is missing, oldest first.
+        """Copy what is missing, and confirm it. Raises ExportError where the target cannot be used at all."""
+        self.copy()
+        if self.unconfirmed:
+            self.confirm(self._target)
+        return self.report
+
+    def copy(self) -> None:
+        """Copy what is missing, oldest first, and lay the page beside it.
 
         Raises ExportError where the target cannot be used at all. What goes wrong with one moment is in the
-        report, and the moment stays marked as not exported.
+        report. Nothing is noted in the store yet.
         """
-        report = Report()
-        with opened(self._target, FOLDER) as stick:
-            moments = self._catalogue.moments()
+        with Directory.create(self._target, FOLDER) as stick:
             try:
-                known = sums.parse(stick.read(sums.NAME, sums.MAX_BYTES))
+                known = _read_sums(stick)
                 notes = gallery.parse(stick.read(gallery.NOTES, gallery.MAX_NOTES))
-                there = {moment.sequence: _name_there(stick, known, moment) for moment in moments}
             except OSError as error:
                 raise ExportError(f"{stick.path} cannot be read ({error.strerror}): use another stick") from error
-            missing = []
-            for moment in moments:
-                if name := there[moment.sequence]:
-                    self._describe(stick, notes, moment, name)
-                else:
-                    missing.append(moment)
-            report.already_there = len(moments) - len(missing)
-            self._total = sum(moment.size for moment in missing)
-            for moment in missing:
-                try:
-                    name = self._hand_over(stick, known, moment)
-                except OSError as error:
-                    report.failed.append(f"{moment.path.name}: {_reason(error)}")
-                    if error.errno == errno.ENOENT:  # deleted meanwhile
-                        continue
-                    if error.errno == errno.ENOSPC:
-                        break
-                    return report  # the stick is read-only, dying or gone: so it is for all
-                else:
-                    self._describe(stick, notes, moment, name)
-                    report.copied.append(name)
-                    report.size += moment.size
-            try:
-                self._page.write(stick, notes, report.trouble)
-            except OSError as error:
-                report.failed.append(f"{gallery.INDEX}: {_reason(error)}")
-        return report
+            tried: set[int] = set()
+            while moments := [moment for moment in self._moments() if moment.sequence not in tried]:
+                tried.update(moment.sequence for moment in moments)  # more may have been pressed for meanwhile
+                if not self._copy_all(stick, known, notes, moments):
+                    break
+            self._beside(stick, known, notes)
 
-    def _hand_over(self, stick: Directory, known: dict[str, str], moment: Moment) -> str:
-        """Make sure that a verified copy of one moment is on the stick; returns the copy's name."""
-        source = os.open(moment.clip, os.O_RDONLY | os.O_CLOEXEC)
+    def confirm(self, target: Path) -> None:
+        """Read all new copies once more, in the stick mounted at `target`, and note them in the store.
+
+        If only one of them is not as it was written, the stick is not trusted with any.
+        """
+        copies, self._copies = self._copies, []
+        with Directory.create(target, FOLDER) as stick:
+            good, untrue = self._read_again(stick, copies)
+            if untrue:
+                self.report.failed += [f"{copy.moment.path.name}: {_UNTRUE}" for copy in untrue]
+                self._remove_untrue(stick, untrue)
+                good.clear()
+            self.report.copied = [copy.name for copy in good]
+            self.report.size = sum(copy.moment.size for copy in good)
+            if not self._note(good) or untrue:
+                self._write_health(stick)
+
+    def _read_again(self, stick: Directory, copies: list[_Copy]) -> tuple[list[_Copy], list[_Copy]]:
+        """Return the copies that are as they were written, and those that are not."""
+        good: list[_Copy] = []
+        untrue: list[_Copy] = []
+        for copy in copies:
+            self._pulled.check()
+            try:
+                (good if stick.digest(copy.name) == copy.sha256 else untrue).append(copy)
+            except OSError as error:
+                self.report.fail(
+                    f"{copy.moment.path.name}: its copy cannot be read back ({error.strerror}): use another stick"
+                )
+        return good, untrue
+
+    def _moments(self) -> list[Moment]:
         try:
-            name = moment.file_name(self._page.zone)
-            if stick.size(name) == moment.size and stick.digest(name) == (digest := sha256(source)):
-                log.info("%s was on the stick already, but not noted", name)
-            else:
-                name = _free_name(stick, name)
-                digest = self._copy(stick, moment, source, name)
-        finally:
-            os.close(source)
-        known[name] = digest
-        stick.replace(sums.NAME, sums.render(known))
-        try:
-            self._catalogue.mark_exported(moment, digest)
-        except FileNotFoundError:
-            log.info("%s left the device while it was copied", moment.path.name)
+            self._catalogue.root.stat()
+            return self._catalogue.moments(self._unreadable)
         except OSError as error:
-            raise ExportError(
-                error.errno,
-                f"{name} is copied and verified, but that cannot be noted in {moment.path} ({error.strerror})",
-            ) from error
+            self.report.fail(f"the clip store cannot be read ({reason(error)}): check its disk")
+            return []
+
+    def _unreadable(self, path: Path, error: OSError) -> None:
+        self.report.fail(
+            f"{path.name}: {path / names.CLIP} cannot be read ({error.strerror}): check the disk of the store"
+        )
+
+    def _copy_all(self, stick: Directory, known: Sums, notes: dict[str, Note], moments: list[Moment]) -> bool:
+        """Copy those of `moments` that are missing; False if the stick takes no more."""
+        try:
+            there = {moment.sequence: _name_there(stick, known.known, moment) for moment in moments}
+        except OSError as error:
+            raise ExportError(f"{stick.path} cannot be read ({error.strerror}): use another stick") from error
+        missing = [moment for moment in moments if not there[moment.sequence]]
+        self.report.already_there += len(moments) - len(missing)
+        self._total += sum(moment.size for moment in missing)
+        for moment in sorted(moments, key=lambda moment: moment in missing):  # what is quick comes first
+            self._pulled.check()
+            try:
+                with Source(self._catalogue.root, moment) as source:
+                    info = source.info()
+                    name = there[moment.sequence] or self._copy_one(stick, known, source, info)
+                    self._describe(stick, notes, source, info, name, known.known[name])
+            except SourceGoneError as error:
+                log.info("%s", error)
+            except SourceError as error:
+                self.report.fail(str(error))
+            except OSError as error:
+                self.report.fail(f"{moment.path.name}: {_stick_reason(error)}")
+                if error.errno not in _ONE_NAME:  # the stick is full, read-only, dying or gone: so it is for all
+                    self._broken = error.errno != errno.ENOSPC
+                    return False
+        return True
+
+    def _copy_one(self, stick: Directory, known: Sums, source: Source, info: MomentInfo | None) -> str:
+        """Make sure that a copy of one moment is on the stick and was read back; returns the copy's name."""
+        moment = source.moment
+        certain = info is not None and info.clock_certain
+        name = names.file_name(moment.sequence, info.start.astimezone(self._page.zone) if info and certain else None)
+        if stick.size(name) == moment.size and stick.digest(name) == (digest := source.sha256()):
+            log.info("%s was on the stick already, but not noted", name)
+        else:
+            name = stick.free_name(name)
+            digest = self._write(stick, source, name, info.start.timestamp() if info and certain else None)
+        known.known[name] = digest
+        self._copies.append(_Copy(moment, name, digest))
+        self.report.copied.append(name)
+        self.report.size += moment.size
+        try:
+            stick.replace(sums.NAME, known.render())
+        except OSError as error:
+            if error.errno not in _ONE_NAME:
+                raise
+            self.report.fail(f"{sums.NAME}: {_stick_reason(error)}")
         return name
 
-    def _describe(self, stick: Directory, notes: dict[str, Note], moment: Moment, name: str) -> None:
-        """Lay a thumbnail beside a copy, and note what it is. A clip without its thumbnail is whole all the same."""
-        if name not in notes:
-            notes[name] = Note.of(moment, name, self._page.device)
-        thumbnail = gallery.thumbnail_name(name)
-        try:
-            if not stick.exists(thumbnail):
-                stick.replace(thumbnail, (moment.path / names.THUMBNAIL).read_bytes())
-        except OSError as error:
-            log.info("%s has no thumbnail (%s)", name, error.strerror)
-
-    def _copy(self, stick: Directory, moment: Moment, source: int, name: str) -> str:
-        if stick.free() < moment.size + _RESERVE:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    def _write(self, stick: Directory, source: Source, name: str, modified_s: float | None) -> str:
+        if stick.free() < source.moment.size + _RESERVE:
+            raise OSError(errno.ENOSPC, "No space left")
         part = name + PART
         hashed = hashlib.sha256()
         try:
-            os.lseek(source, 0, os.SEEK_SET)
-            stick.write(part, self._watched(read_chunks(source), hashed.update, name))
+            stick.write(part, self._watched(source.chunks(), hashed.update, name), modified_s)
             if stick.digest(part) != hashed.hexdigest():
-                raise ExportError(
-                    errno.EIO, "what the stick gives back is not what was written to it: do not trust this stick"
-                )
+                raise ExportError(errno.EIO, _UNTRUE)
             stick.rename(part, name)
-        except OSError:
-            _try_remove(stick, part)
+        except (OSError, MissedMomentError):
+            stick.try_remove(part)
             raise
         return hashed.hexdigest()
 
     def _watched(self, chunks: Iterator[bytes], hashed: Callable[[bytes], None], name: str) -> Iterator[bytes]:
         for chunk in chunks:
+            self._pulled.check()
             hashed(chunk)
             yield chunk
             self._done += len(chunk)
             self._on_progress(Progress(name, self._done, self._total))
+
+    def _describe(
+        self,
+        stick: Directory,
+        notes: dict[str, Note],
+        source: Source,
+        info: MomentInfo | None,
+        name: str,
+        digest: str,
+    ) -> None:
+        """Lay a thumbnail beside a copy, and note what it is. A clip without its thumbnail is whole all the same."""
+        before = notes.get(name)
+        notes[name] = Note.of(source.moment.sequence, info, name, digest, self._page.device)
+        thumbnail = gallery.thumbnail_name(name)
+        try:
+            if before is not None and before.sha256 == digest and stick.exists(thumbnail):
+                return
+            if (picture := source.thumbnail()) is not None:
+                stick.replace(thumbnail, picture)
+            else:
+                stick.remove(thumbnail)  # of another moment that had this name
+        except OSError as error:
+            log.info("%s has no thumbnail (%s)", name, error.strerror)
+
+    def _beside(self, stick: Directory, known: Sums, notes: dict[str, Note]) -> None:
+        """Write what lies beside the clips: sums of what is there and no other, notes, page and health."""
+        self._pulled.check()
+        with self._failing(sums.NAME):
+            gone = [name for name in known.known if not stick.exists(name)]
+            for name in gone:
+                del known.known[name]
+            if gone:
+                stick.replace(sums.NAME, known.render())
+        current = {
+            clip: note for clip, note in notes.items() if note.sha256 in {"", known.known.get(clip, note.sha256)}
+        }
+        with self._failing(gallery.INDEX):
+            self._page.write(stick, current, self.report.trouble)
+
+    @contextmanager
+    def _failing(self, name: str) -> Iterator[None]:
+        """Report that a file beside the clips cannot be written, unless a broken stick was reported already."""
+        try:
+            yield
+        except OSError as error:
+            if self._broken:
+                log.info("%s cannot be written (%s)", name, error.strerror)
+            else:
+                self.report.fail(f"{name}: {_stick_reason(error)}")
+
+    def _remove_untrue(self, stick: Directory, untrue: list[_Copy]) -> None:
+        """Remove copies that are not true, as far as such a stick lets us."""
+        self._broken = True
+        for copy in untrue:
+            stick.try_remove(copy.name)
+        with self._failing(sums.NAME):
+            known = _read_sums(stick)
+            for copy in untrue:
+                known.known.pop(copy.name, None)
+            stick.replace(sums.NAME, known.render())
+
+    def _write_health(self, stick: Directory) -> None:
+        """Write `health.txt` once more, with what came after the page."""
+        self._broken = True
+        with self._failing(HEALTH):
+            self._page.write_health(stick, self.report.trouble)
+
+    def _note(self, copies: list[_Copy]) -> bool:
+        """Note in the store what is on the stick; False if any cannot be noted. It is on the stick all the same."""
+        unnoted: dict[str, int] = {}
+        for copy in copies:
+            try:
+                self._catalogue.mark_exported(copy.moment, copy.sha256)
+            except FileNotFoundError:
+                log.info("%s left the device while it was copied", copy.moment.path.name)
+            except OSError as error:
+                why = reason(error)
+                log.warning("%s: its export cannot be noted (%s)", copy.moment.path, why)
+                unnoted[error.strerror or why] = unnoted.get(error.strerror or why, 0) + 1
+        for why, number in unnoted.items():
+            self.report.fail(
+                f"{number} copied and verified, but the clip store {self._catalogue.root} cannot note "
+                f"that ({why}): check its disk"
+            )
+        return not unnoted
+
+
+def _read_sums(stick: Directory) -> Sums:
+    """Read the sums on a stick. A file that is too large for ours is set aside, with all that is in it."""
+    if (stick.size(sums.NAME) or 0) > sums.MAX_BYTES:
+        aside = stick.free_name(sums.NAME)
+        stick.rename(sums.NAME, aside)
+        log.info("%s is too large to be ours: it is called %s now", sums.NAME, aside)
+    return sums.parse(stick.read(sums.NAME, sums.MAX_BYTES))
 
 
 def _name_there(stick: Directory, known: dict[str, str], moment: Moment) -> str | None:
@@ -186,23 +329,7 @@ def _name_there(stick: Directory, known: dict[str, str], moment: Moment) -> str 
     return next((name for name in copies if stick.size(name) == moment.size), None)
 
 
-def _free_name(stick: Directory, name: str) -> str:
-    """Give another moment's file (another device's, or from before the card was flashed anew) no reason to go."""
-    path, number, free = Path(name), 1, name
-    while stick.exists(free) and stick.size(free) != 0:  # an empty one is what a pull left of ours
-        number += 1
-        free = f"{path.stem}-{number}{path.suffix}"
-    return free
-
-
-def _try_remove(stick: Directory, name: str) -> None:
-    try:
-        stick.remove(name)
-    except OSError as error:
-        log.info("%s stays on the stick (%s); the next time removes it", name, error)
-
-
-def _reason(error: OSError) -> str:
+def _stick_reason(error: OSError) -> str:
     if error.errno == errno.ENOSPC:
         return "the stick is full: take files off it, or use another one for the rest"
     if error.errno == errno.EISDIR:

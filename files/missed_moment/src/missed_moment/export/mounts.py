@@ -10,19 +10,20 @@ from contextlib import suppress
 from pathlib import Path
 
 # From <sys/mount.h> and <linux/mount.h>.
-_MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_NOATIME, _MS_NOSYMFOLLOW = 1 << 1, 1 << 2, 1 << 3, 1 << 10, 1 << 8
+_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_NOATIME, _MS_NOSYMFOLLOW = (1 << bit for bit in (0, 1, 2, 3, 10, 8))
 _SAFE = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | _MS_NOATIME | _MS_NOSYMFOLLOW
 _MNT_DETACH = 1 << 1
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def mount(node: Path, place: Path, filesystem: str, options: str) -> None:
+def mount(node: Path, place: Path, filesystem: str, options: str, read_only: bool = False) -> None:
     """Mount `node` at `place` as the file system it is said to be, and no other. Raises OSError.
 
     `options` are the file system driver's own.
     """
-    if _libc.mount(bytes(node), bytes(place), filesystem.encode(), ctypes.c_ulong(_SAFE), options.encode()):
+    flags = ctypes.c_ulong(_SAFE | (_MS_RDONLY if read_only else 0))
+    if _libc.mount(bytes(node), bytes(place), filesystem.encode(), flags, options.encode()):
         raise _error(node)
 
 

@@ -20,9 +20,13 @@ class Page:
     health: str = ""
 
     def write(self, stick: Directory, notes: Mapping[str, Note], trouble: str) -> None:
-        """Write notes, page and health anew; `trouble` is with this stick. Raises OSError as the stick does."""
+        """Write health, notes and page anew; `trouble` is with this stick. Raises OSError as the stick does."""
+        self.write_health(stick, trouble)
         there = {clip: note for clip, note in notes.items() if stick.exists(clip)}
         stick.replace(gallery.NOTES, gallery.render_notes(there))
         stick.replace(gallery.INDEX, gallery.render_page(there.values(), stick.exists, self.device, self.zone))
+
+    def write_health(self, stick: Directory, trouble: str) -> None:
+        """Write `health.txt` anew. Raises OSError as the stick does."""
         health = self.health + (f"\nthis stick: {trouble}\n" if trouble else "")
         stick.replace(HEALTH, health.encode())

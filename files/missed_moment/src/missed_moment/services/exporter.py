@@ -1,12 +1,12 @@
 """The exporter: copies what is missing to a directory, or to a stick from the moment it is plugged in.
 
-udev has systemd start one for each stick; it is told to end (SIGTERM) when the stick is pulled.
+udev has systemd start one for each stick; SIGTERM means that the stick was pulled.
 """
 
 import logging
-import signal
 from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
 from typing import Protocol
@@ -17,12 +17,20 @@ from missed_moment import clock
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.config import DeviceSettings
 from missed_moment.control import ask
-from missed_moment.errors import ControlError, ExportError, MissedMomentError, SystemDiskError
-from missed_moment.export import filesystem
-from missed_moment.export.admission import Volume, admit
-from missed_moment.export.handover import HandOver, Progress, Report
+from missed_moment.errors import (
+    ControlError,
+    ExportError,
+    MissedMomentError,
+    StickPulledError,
+    SystemDiskError,
+)
+from missed_moment.export import filesystem, salvaged
+from missed_moment.export.admission import Interface, Volume, admit
+from missed_moment.export.handover import HandOver
 from missed_moment.export.newest import newest
 from missed_moment.export.page import Page
+from missed_moment.export.pulled import Pulled
+from missed_moment.export.report import Progress, Report
 from missed_moment.panel.language import Stick
 from missed_moment.services.health_text import health_text
 from missed_moment.services.status import Status
@@ -32,7 +40,6 @@ log = logging.getLogger(__name__)
 
 NOTICED_S = 5.0
 """Nobody sees so soon what the LED says of a stick that failed: who has pulled it by then had pulled it before."""
-_PULLED = {signal.SIGTERM, signal.SIGINT}
 PULLED_EARLY = "the stick was pulled before all was copied: plug it in again, it goes on where it stopped"
 
 
@@ -50,9 +57,8 @@ class Usb(Protocol):
     def name(self) -> str:
         """What tells two sticks apart."""
 
-    @property
-    def interfaces(self) -> str:
-        """What it is, as udev writes it."""
+    def interfaces(self) -> Collection[Interface]:
+        """What it is, as the kernel sees it."""
 
     def volume(self, accepted: Collection[str]) -> Volume:
         """Wait for what is on it, and choose."""
@@ -61,8 +67,34 @@ class Usb(Protocol):
         """Let go of it for good."""
 
 
-Prepare = Callable[[Volume], AbstractContextManager[Path]]
-"""Makes a volume's file system usable for the length of a block."""
+class Access(Protocol):
+    """How to get at the files of a volume: see `KernelAccess`."""
+
+    def first(self, volume: Volume, pulled: Pulled) -> AbstractContextManager[Path]:
+        """Make its file system usable for the length of a block."""
+
+    def again(self, volume: Volume) -> AbstractContextManager[Path]:
+        """Make it usable once more, read from the stick anew."""
+
+
+@dataclass(frozen=True)
+class KernelAccess:
+    """Checks and mounts volumes, and clears away what a check makes of clips of `catalogue` that were cut short."""
+
+    catalogue: Catalogue
+
+    @contextmanager
+    def first(self, volume: Volume, pulled: Pulled) -> Iterator[Path]:
+        """Check the file system of `volume`, then mount it. Raises StickError."""
+        before = filesystem.check(volume, pulled)
+        pulled.check()
+        with filesystem.mounted(volume) as place:
+            salvaged.remove_ours(place, before, self.catalogue, pulled)
+            yield place
+
+    def again(self, volume: Volume) -> AbstractContextManager[Path]:
+        """Mount it once more. Raises StickError."""
+        return filesystem.mounted(volume)
 
 
 def page(device: DeviceSettings, socket: Path) -> Page:
@@ -103,74 +135,81 @@ def _progress(tell: Tell) -> Callable[[Progress], None]:
     return lambda progress: tell(Stick.COPYING, "", progress.done / max(1, progress.total))
 
 
-@contextmanager
-def checked_and_mounted(volume: Volume) -> Iterator[Path]:
-    """Check the file system of `volume`, then mount it. Raises StickError."""
-    filesystem.check(volume)
-    with filesystem.mounted(volume) as place:
-        yield place
-
-
 def serve(
     usb: Usb,
     catalogue: Catalogue,
     accepted: Collection[str],
     tell: Tell,
+    pulled: Pulled,
     describe: Callable[[], Page] = Page,
     hear: Callable[[Path], None] = lambda _: None,
-    prepare: Prepare = checked_and_mounted,
-) -> None:
-    """Fill a stick, switch it off, and return when it was pulled.
+    access: Access | None = None,
+) -> bool:
+    """Fill a stick, switch it off, and return when it was pulled; False after an error that nobody expected.
 
     `hear` is shown where the stick is mounted, and `describe` asked for what lies beside the clips.
-    Whatever is wrong with a stick is told, and logged, and nothing that the caller could mend. SIGTERM and SIGINT
-    mean that it was pulled, at any point of this.
+    Whatever is wrong with a stick is told, and logged, and nothing that the caller could mend. However it goes, DONE
+    or FAILED is told before the stick is waited for, unless it is a disk of this system.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    unfinished = ""  # what is to be said of it when it is gone
+    unfinished, expected = "", True  # `unfinished` is what to tell of it when it is gone
     try:
         try:
-            admit(usb.interfaces)
+            pulled.check()
+            admit(usb.interfaces())
             volume = usb.volume(accepted)
             unfinished = PULLED_EARLY
             tell(Stick.COPYING)
             log.info("copying to %s", volume)
-            with prepare(volume) as place:
-                hear(place)
-                report = HandOver(catalogue, place, describe(), _progress(tell)).run()
+            report = _fill(volume, catalogue, tell, pulled, describe, hear, access or KernelAccess(catalogue))
+            unfinished = report.trouble
+            pulled.check()
             usb.switch_off()
+            pulled.check()
         except SystemDiskError as error:
             log.warning("%s", error)
-            return
+            return True
         except ExportError as error:
             trouble, left_over = str(error), ""
+        except StickPulledError:
+            raise
+        except Exception as error:  # a bug: the LED must not stay silent, nor the stick be waited for in vain
+            log.exception("the export failed by an error that nobody expected")
+            trouble = left_over = f"the export failed ({type(error).__name__}: {error}): see the journal, and report it"
+            expected = False
         else:
             trouble = left_over = report.trouble
             log.info("%d copied, %d there already", len(report.copied), report.already_there)
         if trouble:
             log.error("%s", trouble)
             tell(Stick.FAILED, trouble)
-            _until_pulled(NOTICED_S)
+            if pulled.wait(NOTICED_S):
+                raise StickPulledError(trouble)
         unfinished = left_over
         if not trouble:
             tell(Stick.DONE)
-        _until_pulled()
-    except KeyboardInterrupt:
+        pulled.wait()
+    except StickPulledError:
         log.info("the stick was pulled")
     tell(Stick.NONE, unfinished)
+    return expected
 
 
-def _until_pulled(limit_s: float | None = None) -> None:
-    """Return after `limit_s`, if that is given; raises KeyboardInterrupt as soon as the stick is pulled.
-
-    Blocked while it is waited for, the signal cannot slip in between looking and waiting.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _PULLED)
-    try:
-        if limit_s is None:
-            signal.sigwait(_PULLED)
-        elif signal.sigtimedwait(_PULLED, limit_s) is None:
-            return
-        raise KeyboardInterrupt
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+def _fill(
+    volume: Volume,
+    catalogue: Catalogue,
+    tell: Tell,
+    pulled: Pulled,
+    describe: Callable[[], Page],
+    hear: Callable[[Path], None],
+    access: Access,
+) -> Report:
+    """Copy to a volume what it lacks; confirm the copies when it was unmounted, which is as its owner gets it."""
+    with access.first(volume, pulled) as place:
+        hear(place)
+        job = HandOver(catalogue, place, describe(), _progress(tell), pulled)
+        job.copy()
+    pulled.check()
+    if job.unconfirmed:
+        with access.again(volume) as place:
+            job.confirm(place)
+    return job.report
