@@ -265,8 +265,13 @@ def prove(session: nox.Session) -> None:
     """Prove what takes long: many kills and settings files, damaged lists, weeks of sound, disks that stand still."""
     install(session, "test")
     session.chdir(PROJECT)
-    env = {"MISSED_MOMENT_KILLS": "201", "MISSED_MOMENT_SETTINGS": "10000", "MISSED_MOMENT_STICKS": "300000"}
-    unit = ("tests/unit/test_kill.py", "tests/unit/test_any_settings.py", "tests/unit/test_any_stick.py")
+    env = {
+        "MISSED_MOMENT_KILLS": "201",
+        "MISSED_MOMENT_SETTINGS": "10000",
+        "MISSED_MOMENT_STICKS": "300000",
+        "MISSED_MOMENT_SIGNALS": "1000",
+    }
+    unit = [f"tests/unit/test_{name}.py" for name in ("kill", "any_settings", "any_stick", "signals")]
     session.run("python", "-m", "pytest", "-v", "--timeout=3600", *(session.posargs or (*unit, "tests/prove")), env=env)
 
 
