@@ -177,6 +177,7 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
     from missed_moment.services.signals import pulled_by_signal
     from missed_moment.services.teller import Teller
 
+    device = device.resolve()  # systemd may name it by its number: /sys/dev/char/189:6
     settings = load(config).settings
     accepted = [name for name in settings.stick.filesystems if name in SUPPORTED]
     teller = Teller(socket, device.name)

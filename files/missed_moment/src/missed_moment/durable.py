@@ -184,12 +184,16 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def alone_in(directory: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same out of a directory, for the length of a block."""
-    descriptor = os.open(directory, _DIRECTORY)
+def alone_in(directory: Path) -> Iterator[Path]:
+    """Keep other processes that ask for the same out of a directory, for the length of a block.
+
+    Gives a path to that very directory: whoever puts a link in its place meanwhile leads nobody elsewhere.
+    """
+    descriptor = os.open(directory, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        pinned = Path(f"/proc/self/fd/{descriptor}")
+        yield pinned if pinned.exists() else directory  # not on macOS
     finally:
         os.close(descriptor)
 

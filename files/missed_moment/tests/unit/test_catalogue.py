@@ -137,3 +137,15 @@ def test_two_sticks_may_be_noted_at_once(store: Path) -> None:
     assert noted.exported is not None
     assert noted.exported.sha256 == "b" * 64
     assert not list(moment.path.glob("*.part"))
+
+
+def test_an_export_is_noted_through_no_link(tmp_path: Path) -> None:
+    """Root may run the export, and an operator may write to the store."""
+    store_moment(tmp_path / "clips", seconds=1)
+    catalogue = Catalogue(tmp_path / "clips", LocalDisk())
+    [moment] = catalogue.moments()
+    moment.path.rename(tmp_path / "elsewhere")
+    moment.path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
+        catalogue.mark_exported(moment, "0" * 64)
+    assert not (tmp_path / "elsewhere" / "exported.json").exists()

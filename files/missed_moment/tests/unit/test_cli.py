@@ -21,14 +21,14 @@ SRC = Path(__file__).parents[2] / "src"
 QUICK = "[video]\nwidth = 256\nheight = 144\nbitrate_mbps = 0.5\n[moment]\nbefore_s = 5\nafter_s = 1\n"
 
 
-def python(*arguments: object) -> subprocess.CompletedProcess[str]:
+def python(*arguments: object, at: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *map(str, arguments)]
     environment = {**os.environ, "PYTHONPATH": f"{SRC}:{Path(__file__).parents[1]}", "COLUMNS": "200"}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False, cwd=at)
 
 
-def missed_moment(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return python("-m", "missed_moment", *arguments)
+def missed_moment(*arguments: object, at: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return python("-m", "missed_moment", *arguments, at=at)
 
 
 @pytest.fixture
@@ -187,7 +187,28 @@ def test_a_store_that_is_no_directory_is_one_line_and_exit_code_one(tmp_path: Pa
 def test_an_empty_store_is_no_error(tmp_path: Path) -> None:
     assert missed_moment("clips", "--store", tmp_path / "none").returncode == 0
     (tmp_path / "stick").mkdir()
-    assert missed_moment("export", tmp_path / "stick", "--store", tmp_path / "none").returncode == 0
+    (tmp_path / "empty").mkdir()
+    assert missed_moment("export", tmp_path / "stick", "--store", tmp_path / "empty").returncode == 0
+
+
+def test_a_store_that_is_missing_is_told_and_the_page_is_written(tmp_path: Path) -> None:
+    """Its disk is not mounted: that must not look as if there were no moments."""
+    (tmp_path / "stick").mkdir()
+    refused = missed_moment("export", tmp_path / "stick", "--store", tmp_path / "none")
+    assert refused.returncode == 1
+    assert "the clip store cannot be read (No such file or directory" in refused.stderr
+    assert "[Errno" not in refused.stderr
+    assert (tmp_path / "stick" / FOLDER / "health.txt").exists()
+
+
+def test_check_in_the_directory_of_a_stick(tmp_path: Path) -> None:
+    store_moment(tmp_path / "clips", seconds=1)
+    (tmp_path / "stick").mkdir()
+    assert missed_moment("export", tmp_path / "stick", "--store", tmp_path / "clips").returncode == 0
+    for place in (tmp_path / "stick", tmp_path / "stick" / FOLDER):
+        checked = missed_moment("check", ".", at=place)
+        assert checked.returncode == 0, checked.stderr
+        assert checked.stdout.startswith("ok")
 
 
 def test_the_demo_by_itself(tmp_path: Path) -> None:

@@ -196,8 +196,8 @@ class Catalogue:
     def mark_exported(self, moment: Moment, sha256: str) -> None:
         """Note durably that a verified copy of `moment` is elsewhere. There may be several sticks at a time."""
         record = ExportRecord(sha256=sha256, size=moment.size, at=datetime.now(UTC))
-        with alone_in(moment.path):
-            replace_file(self.disk, moment.path / names.EXPORTED, record.model_dump_json(indent=1).encode())
+        with alone_in(moment.path) as directory:
+            replace_file(self.disk, directory / names.EXPORTED, record.model_dump_json(indent=1).encode())
 
     def write_info(self, incoming: Path, info: MomentInfo) -> None:
         """Write `moment.json`, durably."""

@@ -298,9 +298,9 @@ class HandOver:
             except FileNotFoundError:
                 log.info("%s left the device while it was copied", copy.moment.path.name)
             except OSError as error:
-                why = reason(error)
+                why = error.strerror or str(error)
                 log.warning("%s: its export cannot be noted (%s)", copy.moment.path, why)
-                unnoted[error.strerror or why] = unnoted.get(error.strerror or why, 0) + 1
+                unnoted[why] = unnoted.get(why, 0) + 1
         for why, number in unnoted.items():
             self.report.fail(
                 f"{number} copied and verified, but the clip store {self._catalogue.root} cannot note "
