@@ -12,6 +12,8 @@ from machines.sticks import MB
 
 _BROKEN = 300
 """So many sectors of a dying stick cannot be read or written."""
+_WINDOW = 640 * 1024
+"""So much memory a stick has where it wraps around."""
 _ALL = ("vfat", "exfat", "ntfs", "ext4")
 _SUMS_ELSEWHERE = b"".join(
     b"%064x  %s\n" % (number, name)
@@ -76,6 +78,9 @@ def cases() -> Iterator[Hostile]:
     for seed in range(3):
         yield Hostile(f"vfat, errors at random, {seed}", images.vfat, manner={"broken_sectors": _at_random(seed)})
     yield Hostile("vfat, less than it says", images.vfat_half_full, ("fault 4",), {"real_bytes": 20 * MB})
+    # Larger than a clip, and smaller than two: each reads back rightly, until the next is written over it.
+    wraps = {"real_bytes": 25 * MB + _WINDOW, "wrap_from": 25 * MB}
+    yield Hostile("vfat, wraps around", images.vfat_half_full, ("fault 4",), wraps)
     yield Hostile("ext4, not accepted", images.ext4, ("fault 4",))
     yield Hostile("ext4", images.ext4, ("solid",), accepted=_ALL)
     yield Hostile("ext4, not ours to write to", images.ext4_of_root, ("fault 4",), accepted=_ALL)

@@ -1,9 +1,12 @@
-"""A stick that has less memory than it says: what is written behind its end is gone, and it does not say so.
+"""A stick that has less memory than it reports, without any error.
 
-A plugin for nbdkit, from which QEMU gets it as a disk. Parameters: image, and real_bytes, where its memory ends.
+What is written behind the end of its memory is gone; or, if it wraps around, lands where something else was written
+before. A plugin for nbdkit, from which QEMU gets it as a disk. Parameters: image; real_bytes, where its memory ends;
+and wrap_from, where addresses begin again behind that end.
 """
 
 import os
+from collections.abc import Iterator
 
 API_VERSION = 2
 
@@ -26,14 +29,36 @@ def get_size(image: int) -> int:
 
 
 def pread(image: int, buffer: bytearray, offset: int, _flags: int) -> None:
-    """Read: behind the end, nothing."""
-    held = os.pread(image, max(0, min(len(buffer), int(_wanted["real_bytes"]) - offset)), offset)
-    buffer[:] = held + bytes(len(buffer) - len(held))
+    """Read: behind the end, nothing, or what is where it wraps to."""
+    for at, part in _parts(offset, len(buffer)):
+        held = os.pread(image, len(part), at) if at is not None else b""
+        buffer[part.start : part.stop] = held + bytes(len(part) - len(held))
 
 
 def pwrite(image: int, buffer: bytearray, offset: int, _flags: int) -> None:
-    """Write: not behind the end."""
-    os.pwrite(image, buffer[: max(0, int(_wanted["real_bytes"]) - offset)], offset)
+    """Write: not behind the end, or where it wraps to."""
+    for at, part in _parts(offset, len(buffer)):
+        if at is not None:
+            os.pwrite(image, buffer[part.start : part.stop], at)
+
+
+def _parts(offset: int, length: int) -> Iterator[tuple[int | None, range]]:
+    """Yield stretches of a request, each with its address in the memory; None where there is no memory."""
+    real, start = int(_wanted["real_bytes"]), 0
+    wrap_from = int(_wanted.get("wrap_from", -1))
+    while start < length:
+        at = offset + start
+        if at < real:
+            count = min(length - start, real - at)
+            yield at, range(start, start + count)
+        elif wrap_from < 0:
+            count = length - start
+            yield None, range(start, length)
+        else:
+            wrapped = wrap_from + (at - wrap_from) % (real - wrap_from)
+            count = min(length - start, real - wrapped)
+            yield wrapped, range(start, start + count)
+        start += count
 
 
 def flush(image: int, _flags: int) -> None:

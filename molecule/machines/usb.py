@@ -54,17 +54,18 @@ class UsbPorts:
         write_protected: bool = False,
         broken_sectors: Sequence[int] = (),
         real_bytes: int | None = None,
+        wrap_from: int | None = None,
         socket: str = "",
     ) -> Port:
         """Plug in a stick whose bytes are the file `image`, into a `socket` of a hub if one is named. Raises Refused.
 
         It may be slow, have its switch on "lock", answer with errors to whoever touches some of its sectors, or have
-        less memory than it says.
+        less memory than it says; with `wrap_from`, the addresses behind its end begin again there.
         """
         port = Port(f"stick{next(self._numbers)}", slow=slow_bytes_per_s is not None)
         medium: dict[str, Any] = {"driver": "raw", "file": {"driver": "file", "filename": str(image)}}
         if real_bytes is not None:
-            server = {"type": "unix", "path": str(_served_by_less(image, real_bytes))}
+            server = {"type": "unix", "path": str(_served_by_less(image, real_bytes, wrap_from))}
             medium = {"driver": "raw", "file": {"driver": "nbd", "server": server}}
         if write_protected:
             medium = {**medium, "read-only": True, "file": {**medium["file"], "read-only": True}}
@@ -132,7 +133,7 @@ class UsbPorts:
             time.sleep(_LOOK_AGAIN_S)  # QEMU tells of no such event
 
 
-def _served_by_less(image: Path, real_bytes: int) -> Path:
+def _served_by_less(image: Path, real_bytes: int, wrap_from: int | None) -> Path:
     """Serve `image` as a stick that has less memory than it says; returns the socket, which is there already.
 
     The server ends when the stick is pulled.
@@ -143,5 +144,6 @@ def _served_by_less(image: Path, real_bytes: int) -> Path:
     plugin = Path(__file__).with_name("less_than_it_says.py")
     # It returns when it serves, from a process of its own.
     command = ("nbdkit", "--unix", socket, "--filter=exitlast", "python", plugin)
-    subprocess.run([*command, f"image={image}", f"real_bytes={real_bytes}"], check=True)
+    wraps = () if wrap_from is None else (f"wrap_from={wrap_from}",)
+    subprocess.run([*command, f"image={image}", f"real_bytes={real_bytes}", *wraps], check=True)
     return socket
