@@ -162,7 +162,7 @@ def test_an_error_that_nobody_expected_is_told_too(
     monkeypatch.setattr(stick, step, fail)
     stick.pull_at = "failed"
     assert not serve(stick, catalogue, ACCEPTED, stick.tell, stick.pulled, access=stick)
-    told = "failed the export failed (ZeroDivisionError: a bug)"
+    told = "failed the export failed by an error of its own (ZeroDivisionError)"
     assert any(event.startswith(told) for event in stick.events)
     assert stick.events[-1].startswith("none")
     assert "Traceback" in caplog.text

@@ -174,7 +174,9 @@ def serve(
             raise
         except Exception as error:  # a bug: the LED must not stay silent, nor the stick be waited for in vain
             log.exception("the export failed by an error that nobody expected")
-            trouble = left_over = f"the export failed ({type(error).__name__}: {error}): see the journal, and report it"
+            trouble = left_over = (
+                f"the export failed by an error of its own ({type(error).__name__}): report it, with the journal"
+            )
             expected = False
         else:
             trouble = left_over = report.trouble
