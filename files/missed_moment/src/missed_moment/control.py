@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from missed_moment.errors import ControlError, MissedMomentError
+from missed_moment.errors import ControlError, MissedMomentError, reason
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,9 @@ class ControlServer:
             self._server = _Server(str(self._path), _Handler)
             self._path.chmod(0o660)  # who may connect; who may ask is checked at each request
         except OSError as error:
-            raise ControlError(f"{self._path} cannot be listened on ({error}): does a recorder run already?") from error
+            raise ControlError(
+                f"{self._path} cannot be listened on ({reason(error)}): does a recorder run already?"
+            ) from error
         self._server.commands = self._commands
         threading.Thread(target=self._server.serve_forever, name="control", daemon=True).start()
 
@@ -114,7 +116,9 @@ def ask(path: Path, command: str, **more: Any) -> dict[str, Any]:
             with connection.makefile("rb") as lines:
                 answer: dict[str, Any] = json.loads(lines.readline())
     except (OSError, ValueError) as error:
-        raise NoRecorderError(f"no recorder answers on {path} ({error}): is it running, and may you ask it?") from error
+        raise NoRecorderError(
+            f"no recorder answers on {path} ({reason(error)}): is it running, and may you ask it?"
+        ) from error
     if "error" in answer:
         raise ControlError(answer["error"])
     return answer

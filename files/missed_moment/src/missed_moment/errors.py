@@ -73,7 +73,7 @@ class PanelError(MissedMomentError, OSError):
     """Button or LED cannot be used."""
 
 
-def reason(error: OSError) -> str:
-    """Return the cause of an OSError in words, without its number: "No such file or directory: /data/clips"."""
-    words = error.strerror or str(error)
-    return f"{words}: {error.filename}" if error.filename is not None else words
+def reason(error: Exception) -> str:
+    """Return the cause of an error in words, without the number of a system's: "No such file or directory: /data"."""
+    words, filename = getattr(error, "strerror", None), getattr(error, "filename", None)
+    return f"{words}: {filename}" if words and filename else words or str(error)

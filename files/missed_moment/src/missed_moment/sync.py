@@ -9,7 +9,7 @@ import numpy as np
 from av.error import FFmpegError
 from numpy.typing import NDArray
 
-from missed_moment.errors import ClipError
+from missed_moment.errors import ClipError, reason
 from missed_moment.packets import SAMPLE_RATE
 
 Floats = NDArray[np.float64]
@@ -76,7 +76,7 @@ def decode(path: Path) -> Presented:
                     sound_s = frame.time if sound_s is None else sound_s
                     sound.append(frame.to_ndarray()[0].astype(np.float64))
     except (FFmpegError, OSError) as error:
-        raise ClipError(f"{path} cannot be decoded ({error})") from error
+        raise ClipError(f"{path} cannot be decoded ({reason(error)})") from error
     pictures = np.array(grey)
     return Presented(
         times_s=np.array(times),

@@ -66,3 +66,12 @@ def test_what_a_stranger_wrote_into_the_sums_is_told(stick: Path) -> None:
     assert "moment-000001.mp4" in texts[True]
     assert texts[True].encode()
     assert sorted(finding.good for finding in found(stick)) == [False, False, True]
+
+
+def test_no_message_has_the_number_of_an_error(tmp_path: Path) -> None:
+    (tmp_path / "film.mp4").write_bytes(b"no film")
+    [noise], [nothing] = found(tmp_path / "film.mp4"), found(tmp_path / "none.mp4")
+    assert not noise.good
+    assert not nothing.good
+    assert "[Errno" not in f"{noise} {nothing}"
+    assert "No such file or directory" in str(nothing)

@@ -127,3 +127,10 @@ def test_what_a_killed_recorder_left_is_no_obstacle(tmp_path: Path) -> None:
 def test_where_nobody_listens_it_is_said(tmp_path: Path) -> None:
     with pytest.raises(NoRecorderError, match="is it running"):
         ask(tmp_path / "s", "status")
+
+
+def test_a_recorder_that_is_missing_is_told_without_numbers(tmp_path: Path) -> None:
+    with pytest.raises(ControlError) as refusal:
+        ask(tmp_path / "control.sock", "status")
+    assert "(No such file or directory)" in str(refusal.value)
+    assert "[Errno" not in str(refusal.value)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import types
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -262,7 +262,24 @@ def test_a_file_system_is_used_where_the_settings_say_so(
     assert stick.mounted is chosen
 
 
-def export_stick(stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_may_be_named_by_its_number(
+    stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As /sys/dev/char/189:6, a link: the stick is called after its port all the same."""
+    (tmp_path / "usb1" / "1-1").mkdir(parents=True)
+    (tmp_path / "189:6").symlink_to(tmp_path / "usb1" / "1-1")
+    seen: list[Path] = []
+    export_stick(stick, tmp_path, monkeypatch, tmp_path / "189:6", seen.append)
+    assert seen == [tmp_path / "usb1" / "1-1"]
+
+
+def export_stick(
+    stick: FolderStick,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    device: Path = Path("1-1"),
+    see: Callable[[Path], None] = lambda _: None,
+) -> None:
     """Run the command for a stick that is pulled as soon as it is waited for."""
 
     @contextmanager
@@ -274,10 +291,15 @@ def export_stick(stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(stick.pulled, "wait", wait)
     monkeypatch.setattr("missed_moment.services.signals.pulled_by_signal", pulled_by_signal)
-    monkeypatch.setitem(sys.modules, "missed_moment.export.usb", types.SimpleNamespace(UsbDevice=lambda *_: stick))
+
+    def usb_device(path: Path, *_: object) -> FolderStick:
+        see(path)
+        return stick
+
+    monkeypatch.setitem(sys.modules, "missed_moment.export.usb", types.SimpleNamespace(UsbDevice=usb_device))
     monkeypatch.setattr(exporter.filesystem, "check", lambda *_: frozenset())
     monkeypatch.setattr(exporter.filesystem, "mounted", stick.mount)
-    arguments = ["export-stick", "1-1", "--config", tmp_path / "settings.toml", "--store", tmp_path / "clips"]
+    arguments = ["export-stick", device, "--config", tmp_path / "settings.toml", "--store", tmp_path / "clips"]
     cli([*map(str, arguments), "--socket", str(tmp_path / "s")], standalone_mode=False)
 
 

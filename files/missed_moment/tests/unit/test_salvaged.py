@@ -49,6 +49,7 @@ def test_the_owners_lost_files_stay(stick: Path, catalogue: Catalogue) -> None:
         "FSCK0002.REC": bytes(4096),
         "FSCK0003.REC": BRAND + b"a clip that the device does not hold any longer",
         "FSCK0004.REC": clip + b"and more",
+        "FSCK0007.REC": clip + bytes(200_000) + b"and more, further on",
         "FSCK0005.REC": clip[:-1] + bytes([clip[-1] ^ 1]),
         "FSCK0006.REC": b"",
         "FSCKOLD.REC": clip,

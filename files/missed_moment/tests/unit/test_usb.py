@@ -4,6 +4,8 @@ import os
 import shutil
 import subprocess
 import sys
+import types
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,11 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("libudev is part of Linux", allow_module_level=True)
 
+from missed_moment.errors import SystemDiskError
+from missed_moment.export import usb
 from missed_moment.export.admission import Interface
+from missed_moment.export.claims import Claims
+from missed_moment.export.pulled import Pulled
 from missed_moment.export.usb import interfaces_at, is_claimed_exclusively
 
 STORAGE, KEYBOARD = Interface("08", "06", "50"), Interface("03", "01", "01")
@@ -76,3 +82,43 @@ def test_a_disk_that_is_mounted_anywhere_is_claimed(tmp_path: Path) -> None:
 
 def test_a_node_that_is_not_there_is_not_claimed(tmp_path: Path) -> None:
     assert not is_claimed_exclusively(tmp_path / "sda1")
+
+
+class FalseDevice:
+    """A block device as udev knows it; nothing of it is in use."""
+
+    is_initialized = True
+    device_number = os.makedev(8, 1)
+    device_links = ("/dev/disk/by-uuid/2f6a",)
+
+    def __init__(self, directory: Path, name: str, **properties: str) -> None:
+        self.sys_path = str(directory)
+        self.device_node = str(directory / name)  # a file, which nobody has claimed
+        Path(self.device_node).touch()
+        self.properties = properties
+        self.attributes = types.SimpleNamespace(asint=lambda _: 1000)
+
+
+@pytest.mark.parametrize("spec", ["UUID=2f6a", "/dev/disk/by-uuid/2f6a", "PTUUID=7c3f"])
+@pytest.mark.parametrize("partitioned", [True, False])
+def test_a_disk_in_fstab_is_left_alone_before_it_is_mounted(
+    spec: str, partitioned: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that Samba shares, with `nofail`, and beside it a partition that would do as a stick."""
+    disk = FalseDevice(tmp_path, "sda", ID_PART_TABLE_UUID="7c3f")
+    data = FalseDevice(tmp_path, "sda1", ID_FS_TYPE="ext4", ID_FS_UUID="2f6a", ID_PART_TABLE_UUID="7c3f")
+    other = FalseDevice(tmp_path, "sda2", ID_FS_TYPE="vfat", ID_FS_UUID="1234-ABCD")
+    other.device_links = ()
+    if not partitioned:
+        disk = data
+
+    def list_devices(DEVTYPE: str, **_: object) -> list[FalseDevice]:  # noqa: N803 - udev's
+        return [disk] if DEVTYPE == "disk" else [data, other] if partitioned else []
+
+    monkeypatch.setattr(usb.pyudev, "Context", lambda: types.SimpleNamespace(list_devices=list_devices))
+    monkeypatch.setattr(usb.UsbDevice, "_device", lambda _: None)
+    monkeypatch.setattr(usb.UsbDevice, "_events", lambda *_: nullcontext(lambda _: False))
+    with pytest.raises(SystemDiskError, match="in use by this system"):
+        usb.UsbDevice(tmp_path, lambda: Claims(frozenset({spec})), Pulled()).volume(["vfat", "ext4"])
+    chosen = usb.UsbDevice(tmp_path, Claims, Pulled()).volume(["vfat", "ext4"])
+    assert chosen.filesystem in {"vfat", "ext4"}

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 from av.error import FFmpegError
 
-from missed_moment.errors import ClipError
+from missed_moment.errors import ClipError, reason
 from missed_moment.h264 import PPS, SPS
 
 
@@ -55,7 +55,7 @@ def inspect_clip(path: Path, look: Callable[[av.VideoFrame], None] = lambda _: N
             width, height = decoder.width, decoder.height
         sound_s = _sound(path)
     except (FFmpegError, IndexError, OSError) as error:
-        raise ClipError(f"{path} cannot be decoded from beginning to end ({error})") from error
+        raise ClipError(f"{path} cannot be decoded from beginning to end ({reason(error)})") from error
     if not times or len(times) != expected:
         raise ClipError(f"{path} announces {expected} pictures, but {len(times)} of them can be decoded")
     if any(after <= before for before, after in itertools.pairwise(times)):
