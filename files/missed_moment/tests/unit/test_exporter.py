@@ -141,6 +141,24 @@ def test_pulled_after_all_is_there_is_no_trouble(stick: FolderStick, catalogue: 
     assert exported(catalogue) == 2
 
 
+def test_what_has_changed_when_it_is_mounted_again_is_not_trusted(
+    stick: FolderStick, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a stick shows before it is unmounted may be what the kernel remembers."""
+    monkeypatch.setattr(exporter, "NOTICED_S", 0.01)
+
+    def again(volume: Volume) -> AbstractContextManager[Path]:
+        (stick.folder / FOLDER / "moment-000001.mp4").write_bytes(b"something else")
+        return stick.mount(volume, "again")
+
+    monkeypatch.setattr(stick, "again", again)
+    stick.pull_at, stick.hesitation_s = "failed", 0.2
+    failed = next(event for event in run(stick, catalogue) if event.startswith("failed"))
+    assert "do not trust this stick" in failed
+    assert "moment-000001" in failed
+    assert exported(catalogue) == 0
+
+
 def test_a_stick_that_has_everything_is_mounted_once(stick: FolderStick, catalogue: Catalogue) -> None:
     run(stick, catalogue)
     stick.events.clear()

@@ -4,6 +4,7 @@ import dataclasses
 import errno
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -216,6 +217,30 @@ def test_a_repair_tells_which_salvaged_files_were_there_before(tmp_path: Path, m
     damage(volume, *DIRTY["vfat"])
     assert filesystem.check(volume, Pulled()) == {"FSCK0000.REC"}
     assert looked == [True]
+
+
+@SALVAGED
+def test_clusters_of_no_file_become_files_of_the_name_that_is_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a pull leaves of a copy: a chain in the FAT that no directory names."""
+    image = tmp_path / "image"
+    with image.open("wb") as file:
+        file.truncate(64 * MEGABYTE)
+    subprocess.run([*MAKE["vfat"], image], check=True, capture_output=True)
+    head = image.read_bytes()[:512]
+    reserved, fats = struct.unpack_from("<HB", head, 14)
+    (sectors,) = struct.unpack_from("<I", head, 36)
+    for number in range(fats):
+        damage_at = (reserved + number * sectors) * 512 + 3 * 4
+        with image.open("r+b") as file:
+            file.seek(damage_at)
+            file.write(struct.pack("<3I", 4, 5, 0x0FFFFFFF))
+    monkeypatch.setattr(filesystem, "_salvaged_before", lambda _: frozenset())
+    assert filesystem.check(Volume(image, 64 * MEGABYTE, "vfat"), Pulled()) == frozenset()
+    root = image.read_bytes()[(reserved + fats * sectors) * 512 :][:512]
+    assert b"FSCK0000REC" in root
+    assert salvaged._NAME.fullmatch("FSCK0000.REC")
 
 
 def test_where_it_cannot_be_known_what_was_there_nothing_counts_as_new(

@@ -397,6 +397,15 @@ def test_sums_that_an_editor_saved_are_read_and_foreign_lines_stay(
     assert checked.stdout.count(": OK") == 3
 
 
+def test_names_that_no_file_can_have_do_no_harm(catalogue: Catalogue, stick: Path) -> None:
+    (stick / FOLDER).mkdir()
+    name = "\u00fc" * 190 + ".mp4"
+    (stick / FOLDER / sums.NAME).write_text(f"{'0' * 64} *{name}\n")
+    note = gallery.Note(clip=name, device="kitchen", sequence=1)
+    (stick / FOLDER / gallery.NOTES).write_bytes(gallery.render_notes({name: note}))
+    assert HandOver(catalogue, stick).run().failed == []
+
+
 def test_sums_in_two_bytes_a_letter_are_read(catalogue: Catalogue, stick: Path) -> None:
     HandOver(catalogue, stick).run()
     file = stick / FOLDER / sums.NAME

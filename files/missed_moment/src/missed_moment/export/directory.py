@@ -24,6 +24,8 @@ PART = ".part"
 """What is being written is called so."""
 _CHUNK = 1024 * 1024
 _READ = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # of a FIFO, an open would wait for a writer
+_NO_SUCH_NAME = {errno.ENOENT, errno.EINVAL, errno.ENAMETOOLONG, errno.EILSEQ}
+"""Nothing has such a name, or can have it on this file system."""
 _FILE_MODE, _DIRECTORY_MODE = 0o644, 0o755
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
 
@@ -85,19 +87,20 @@ class Directory:
 
     def size(self, name: str) -> int | None:
         """Return the size of a regular file in it; None where there is none of that name."""
-        try:
-            status = os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return None
-        return status.st_size if stat.S_ISREG(status.st_mode) else None
+        status = self._status(name)
+        return status.st_size if status and stat.S_ISREG(status.st_mode) else None
 
     def exists(self, name: str) -> bool:
         """Tell whether anything has that name."""
+        return self._status(name) is not None
+
+    def _status(self, name: str) -> os.stat_result | None:
         try:
-            os.stat(name, dir_fd=self._fd, follow_symlinks=False)
-        except FileNotFoundError:
-            return False
-        return True
+            return os.stat(name, dir_fd=self._fd, follow_symlinks=False)
+        except OSError as error:
+            if error.errno in _NO_SUCH_NAME:
+                return None
+            raise
 
     def free(self) -> int:
         """Bytes that may still be written."""
