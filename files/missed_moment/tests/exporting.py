@@ -49,7 +49,7 @@ def main(node: str, size: str, store: str) -> None:
             if stick in {Stick.DONE, Stick.FAILED}:
                 pulled.set()
 
-        serve(LoopStick(Path(node), int(size)), Catalogue(Path(store), LocalDisk()), ("ext4",), tell, pulled)
+        serve(lambda: LoopStick(Path(node), int(size)), Catalogue(Path(store), LocalDisk()), ("ext4",), tell, pulled)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from missed_moment.places import IGNORED_DISKS, SETTINGS, SOCKET, STORE, Places,
 if TYPE_CHECKING:
     from missed_moment.capture.choice import Kind
     from missed_moment.clips.catalogue import Catalogue
+    from missed_moment.export.usb import UsbDevice
 
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_RECORDER = 1, 2, 3
 
@@ -171,7 +172,6 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
     from missed_moment.config import load
     from missed_moment.export import claims
     from missed_moment.export.filesystem import SUPPORTED
-    from missed_moment.export.usb import UsbDevice  # libudev is not everywhere: it is part of Linux
     from missed_moment.panel.language import Stick
     from missed_moment.services.exporter import PULLED_EARLY, page, serve, tell_time
     from missed_moment.services.signals import pulled_by_signal
@@ -182,13 +182,18 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
     accepted = [name for name in settings.stick.filesystems if name in SUPPORTED]
     teller = Teller(socket, device.name)
 
+    def plugged() -> "UsbDevice":
+        from missed_moment.export.usb import UsbDevice  # libudev is not everywhere: it is part of Linux
+
+        return UsbDevice(device, lambda: claims.read(ignored=IGNORED_DISKS), pulled)
+
     def overdue() -> None:
         teller.tell(Stick.NONE, PULLED_EARLY)
         teller.close()
 
     with pulled_by_signal(overdue) as pulled, closing(teller):
         expected = serve(
-            UsbDevice(device, lambda: claims.read(ignored=IGNORED_DISKS), pulled),
+            plugged,
             _catalogue(store),
             accepted,
             teller.tell,

@@ -106,7 +106,7 @@ def stick(tmp_path: Path) -> FolderStick:
 
 
 def run(stick: FolderStick, catalogue: Catalogue) -> list[str]:
-    assert serve(stick, catalogue, ACCEPTED, stick.tell, stick.pulled, access=stick)
+    assert serve(lambda: stick, catalogue, ACCEPTED, stick.tell, stick.pulled, access=stick)
     return stick.events
 
 
@@ -179,11 +179,24 @@ def test_an_error_that_nobody_expected_is_told_too(
 
     monkeypatch.setattr(stick, step, fail)
     stick.pull_at = "failed"
-    assert not serve(stick, catalogue, ACCEPTED, stick.tell, stick.pulled, access=stick)
+    assert not serve(lambda: stick, catalogue, ACCEPTED, stick.tell, stick.pulled, access=stick)
     told = "failed the export failed by an error of its own (ZeroDivisionError)"
     assert any(event.startswith(told) for event in stick.events)
     assert stick.events[-1].startswith("none")
     assert "Traceback" in caplog.text
+
+
+def test_a_library_that_is_missing_is_told_too(
+    stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing(_: Path) -> None:
+        raise ImportError("libudev")
+
+    told: list[str] = []
+    monkeypatch.setattr("missed_moment.services.teller.Teller.tell", lambda _, state, *more: told.append(state.value))
+    with pytest.raises(SystemExit):
+        export_stick(stick, tmp_path, monkeypatch, see=missing)
+    assert told == ["failed", "none"]
 
 
 def test_a_bug_ends_the_program_with_a_code_of_its_own(

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import subprocess
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -130,6 +131,39 @@ def test_pulled_at_any_instant_the_next_time_completes_it(
     assert on_stick(stick) == ALL
     assert exported(catalogue) == [True] * 3
     assert len(gallery.parse((stick / FOLDER / gallery.NOTES).read_bytes())) == 3
+
+
+@pytest.mark.parametrize("call", ["read", "size", "exists", "free", "write", "digest", "rename", "remove"])
+def test_a_stick_that_fails_once_at_any_call_loses_nothing(
+    call: str, catalogue: Catalogue, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The `instant`-th of these calls fails, and those before and after it do not; until none is left to fail."""
+    kept = {moment.clip.read_bytes() for moment in catalogue.moments()}
+    for instant in range(100):
+        stick = tmp_path / f"stick{instant}"
+        stick.mkdir()
+        for moment in catalogue.moments():
+            (moment.path / "exported.json").unlink(missing_ok=True)
+        left = [instant]
+
+        def failing(*arguments: object, call: object = getattr(Directory, call), left: list[int] = left) -> object:
+            left[0] -= 1
+            if left[0] == -1:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return call(*arguments)
+
+        with monkeypatch.context() as patch, suppress(ExportError):
+            patch.setattr(Directory, call, failing)
+            HandOver(catalogue, stick).run()
+        copies = {path.read_bytes() for path in (stick / FOLDER).glob("*.mp4")}
+        assert copies <= kept
+        assert sum(exported(catalogue)) <= len(copies)
+        if left[0] >= 0:
+            return
+        HandOver(catalogue, stick).run()
+        assert on_stick(stick) == ALL
+        assert exported(catalogue) == [True] * 3
+    pytest.fail("there is no end to these calls")
 
 
 def test_a_stick_that_gives_back_something_else_is_not_believed(

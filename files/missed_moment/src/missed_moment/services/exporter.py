@@ -136,7 +136,7 @@ def _progress(tell: Tell) -> Callable[[Progress], None]:
 
 
 def serve(
-    usb: Usb,
+    plugged: Callable[[], Usb],
     catalogue: Catalogue,
     accepted: Collection[str],
     tell: Tell,
@@ -147,7 +147,8 @@ def serve(
 ) -> bool:
     """Fill a stick, switch it off, and return when it was pulled; False after an error that nobody expected.
 
-    `hear` is shown where the stick is mounted, and `describe` asked for what lies beside the clips.
+    `plugged` gives the USB device. `hear` is shown where the stick is mounted, and `describe` asked for what lies
+    beside the clips.
     Whatever is wrong with a stick is told, and logged, and nothing that the caller could mend. However it goes, DONE
     or FAILED is told before the stick is waited for, unless it is a disk of this system.
     """
@@ -155,6 +156,7 @@ def serve(
     try:
         try:
             pulled.check()
+            usb = plugged()
             admit(usb.interfaces())
             volume = usb.volume(accepted)
             unfinished = PULLED_EARLY
