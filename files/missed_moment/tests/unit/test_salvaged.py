@@ -41,12 +41,25 @@ def test_a_copy_that_was_cut_short_goes(length: int | None, slack: int, stick: P
     assert left_of(stick, catalogue) == []
 
 
+@pytest.mark.parametrize("holes", [(0,), (4096,), (0, 4096, 8192)])
+def test_one_of_which_not_everything_was_written_goes(
+    holes: tuple[int, ...], stick: Path, catalogue: Catalogue
+) -> None:
+    """The FAT was written, and not yet all that belongs into its clusters."""
+    content = bytearray(catalogue.moments()[1].clip.read_bytes()[:20_000])
+    for at in holes:
+        content[at : at + 4096] = bytes(4096)
+    (stick / "FSCK0000.REC").write_bytes(content)
+    (stick / "FSCK0001.REC").write_bytes(bytes(4096))
+    assert left_of(stick, catalogue) == []
+
+
 def test_the_owners_lost_files_stay(stick: Path, catalogue: Catalogue) -> None:
     clip = catalogue.moments()[0].clip.read_bytes()
     kept = {
         "FSCK0000.REC": b"somebody's letter",
         "FSCK0001.REC": bytes(32768) + b"CD001 an ISO image begins with 32 KiB of nothing",
-        "FSCK0002.REC": bytes(4096),
+        "FSCK0002.REC": bytes(len(clip) + (2 << 20)),
         "FSCK0003.REC": BRAND + b"a clip that the device does not hold any longer",
         "FSCK0004.REC": clip + b"and more",
         "FSCK0007.REC": clip + bytes(200_000) + b"and more, further on",

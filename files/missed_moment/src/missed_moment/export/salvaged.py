@@ -20,7 +20,9 @@ from missed_moment.export.source import Source
 log = logging.getLogger(__name__)
 
 _NAME = re.compile(r"FSCK[0-9]{4}\.REC", re.IGNORECASE)
-_CHUNK = 64 * 1024
+_CHUNK, _SECTOR = 64 * 1024, 512
+_SLACK = 1024 * 1024
+"""Bytes by which a salvaged copy may be longer than its clip: it ends with a whole cluster."""
 
 
 class _All(frozenset[str]):
@@ -43,8 +45,8 @@ def names(place: Path) -> frozenset[str]:
 def remove_ours(place: Path, before: frozenset[str], catalogue: Catalogue, pulled: Pulled) -> None:
     """Remove salvaged parts of copies of moments that the store still holds; `before` are names to leave alone.
 
-    The proof is the content: from its first byte to its last, the file is the beginning of a kept clip, which
-    therefore loses nothing. Everything else stays.
+    The proof is the content: each sector of the file, from its first to its last, is that of a kept clip at the same
+    place, or was never written and holds zeros. Nothing is lost with it. Everything else stays.
     """
     if before is ALL:
         return
@@ -67,25 +69,26 @@ def remove_ours(place: Path, before: frozenset[str], catalogue: Catalogue, pulle
 
 
 def _is_ours(top: Directory, name: str, catalogue: Catalogue) -> bool:
-    if not top.size(name):
+    size = top.size(name)
+    if not size:
         return False
     for moment in catalogue.moments():
+        if size > moment.size + _SLACK:
+            continue
         with suppress(SourceError), Source(catalogue.root, moment) as source, top.open(name) as descriptor:
-            if _is_beginning(read_chunks(descriptor, _CHUNK), source.chunks(_CHUNK)):
+            if _is_part(read_chunks(descriptor, _CHUNK), source.chunks(_CHUNK)):
                 return True
     return False
 
 
-def _is_beginning(part: Iterator[bytes], whole: Iterable[bytes]) -> bool:
-    """Tell whether `part` is the beginning of `whole`; zeros may follow the end of `whole`, in its last cluster."""
-    for chunk in whole:
-        mine = next(part, None)
-        if mine is None:
-            return True
-        if mine[: len(chunk)] != chunk[: len(mine)]:
-            return False
-        if any(mine[len(chunk) :]):
-            return False
-        if len(mine) < len(chunk):
-            return True
-    return not any(any(rest) for rest in part)
+def _is_part(part: Iterable[bytes], whole: Iterator[bytes]) -> bool:
+    """Tell whether each sector of `part` is that of `whole`, or zeros; both come in chunks of `_CHUNK` bytes."""
+    for mine in part:
+        chunk = next(whole, b"")
+        if mine == chunk:
+            continue
+        for at in range(0, len(mine), _SECTOR):
+            sector, original = mine[at : at + _SECTOR], chunk[at : at + _SECTOR]
+            if any(sector) and sector != original.ljust(len(sector), b"\0")[: len(sector)]:
+                return False
+    return True
