@@ -70,5 +70,14 @@ def test_a_disk_in_crypttab_or_on_the_list_is_held(spec: str, tmp_path: Path) ->
     assert claims.read(tmp_path / "none", tmp_path / "none", tmp_path / "ignored").hold(SAMBA, NODES)
 
 
+@pytest.mark.parametrize("name", ["srv-samba.mount", "data.swap"])
+def test_a_disk_of_a_mount_unit_is_held(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(f"[Unit]\n\n[Mount]\nWhat={NODES[1]}\nWhere=/srv/samba\n")
+    (tmp_path / "gone.mount").symlink_to(tmp_path / "nothing")
+    held = claims.read(tmp_path / "none", tmp_path / "none", units=tmp_path)
+    assert held.hold(SAMBA, NODES)
+    assert not held.hold({}, ["/dev/sdb1"])
+
+
 def test_this_systems_own_fstab_can_be_read() -> None:
     assert not claims.read().hold({}, [])

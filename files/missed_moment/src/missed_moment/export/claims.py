@@ -1,4 +1,4 @@
-"""Disks that this system, or its owner, has a claim on: listed in fstab or crypttab, or to be ignored. Pure.
+"""Disks that this system or its owner has a claim on: in fstab, crypttab, a mount unit, or the list of ignored disks.
 
 Such a disk may not be mounted yet when it is plugged in (`nofail`, `noauto`, an automounter): it is no stick all the
 same, and must be neither written to nor switched off.
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-FSTAB, CRYPTTAB = Path("/etc/fstab"), Path("/etc/crypttab")
+FSTAB, CRYPTTAB, UNITS = Path("/etc/fstab"), Path("/etc/crypttab"), Path("/etc/systemd/system")
 
 _ESCAPE = re.compile(r"\\([0-7]{3}|x[0-9a-fA-F]{2})")
 _PROPERTIES = {
@@ -34,9 +34,10 @@ class Claims:
         return any(spec in names if spec.startswith("/") else _has(properties, spec) for spec in self.specs)
 
 
-def read(fstab: Path = FSTAB, crypttab: Path = CRYPTTAB, ignored: Path | None = None) -> Claims:
+def read(fstab: Path = FSTAB, crypttab: Path = CRYPTTAB, ignored: Path | None = None, units: Path = UNITS) -> Claims:
     """Read the files; one that is missing names nothing. Raises OSError if one cannot be read."""
-    specs = {*_column(fstab, 0), *_column(crypttab, 1), *(_column(ignored, 0) if ignored else ())}
+    mounts = [_what(path) for kind in ("mount", "swap") for path in units.glob(f"*.{kind}")]
+    specs = {*_column(fstab, 0), *_column(crypttab, 1), *(_column(ignored, 0) if ignored else ()), *mounts}
     specs = {f"/dev/disk/by-id/{spec[3:]}" if spec.startswith("ID=") else spec for spec in specs}
     return Claims(frozenset(spec for spec in specs if spec.startswith("/dev/") or "=" in spec))
 
@@ -54,6 +55,15 @@ def _column(path: Path, number: int) -> list[str]:
         return []
     rows = [line.split() for line in text.splitlines() if not line.lstrip().startswith("#")]
     return [_unescape(_unquote(row[number])) for row in rows if len(row) > number]
+
+
+def _what(unit: Path) -> str:
+    """Return what a mount or swap unit of systemd mounts; empty if it does not tell."""
+    try:
+        lines = unit.read_text(errors="surrogateescape").splitlines()
+    except FileNotFoundError:  # a link to nothing
+        return ""
+    return next((_unescape(_unquote(line[5:].strip())) for line in lines if line.startswith("What=")), "")
 
 
 def _unquote(spec: str) -> str:
