@@ -207,6 +207,33 @@ def test_a_stick_that_wraps_around_is_not_trusted_with_anything(
     assert "do not trust this stick" in (stick / FOLDER / "health.txt").read_text()
 
 
+def test_a_stick_that_loses_a_file_is_not_trusted_with_any(catalogue: Catalogue, stick: Path) -> None:
+    job = HandOver(catalogue, stick)
+    job.copy()
+    (stick / FOLDER / "moment-000002.mp4").unlink()
+    job.confirm(stick)
+    assert "do not trust this stick" in job.report.trouble
+    assert exported(catalogue) == [False] * 3
+
+
+def test_copies_that_can_be_read_back_count_where_another_cannot(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A bad sector is no sign of a counterfeit."""
+    job, digest = HandOver(catalogue, stick), Directory.digest
+    job.copy()
+
+    def failing(self: Directory, name: str) -> str:
+        if name == "moment-000002.mp4":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return digest(self, name)
+
+    monkeypatch.setattr(Directory, "digest", failing)
+    job.confirm(stick)
+    assert "moment-000002: its copy cannot be read back (Input/output error)" in job.report.trouble
+    assert exported(catalogue) == [True, False, True]
+
+
 def test_nothing_is_noted_before_all_is_written_and_read_again(
     catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

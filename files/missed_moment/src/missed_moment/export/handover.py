@@ -132,6 +132,8 @@ class HandOver:
             self._pulled.check()
             try:
                 (good if stick.digest(copy.name) == copy.sha256 else untrue).append(copy)
+            except FileNotFoundError:  # its very name was written over
+                untrue.append(copy)
             except OSError as error:
                 self.report.fail(
                     f"{copy.moment.path.name}: its copy cannot be read back ({error.strerror}): use another stick"
