@@ -47,6 +47,10 @@ class VideoSettings(_Table):
     height: Annotated[int, Field(ge=120, le=1440, multiple_of=2)] = Field(720, description="pixels, even")
     fps: Annotated[int, Field(ge=5, le=60)] = Field(30, description="frames a second")
     bitrate_mbps: Annotated[float, Field(ge=0.5, le=25)] = Field(6.0, description="million bits a second")
+    field_of_view: Literal["full", "crop"] = Field(
+        "full",
+        description='what the board\'s camera sees: "full": as much as it can; "crop": the middle, in more detail',
+    )
     rotation: Literal[0, 90, 180, 270] = Field(0, description="degrees clockwise, for a camera mounted askew")
 
 

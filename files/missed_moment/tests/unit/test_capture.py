@@ -5,7 +5,7 @@ import itertools
 import threading
 import types
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from missed_moment import clock
-from missed_moment.capture import choice, webcam
+from missed_moment.capture import v4l2
 from missed_moment.capture.encoder import SoftwareEncoder
 from missed_moment.capture.meter import FrameMeter
 from missed_moment.capture.painting import GREY, WHITE, burn_number, draw_text, read_number
@@ -135,6 +135,12 @@ def test_the_synthetic_camera_can_be_started_again_and_stopped_twice() -> None:
     assert numbers(second)[0] > numbers(first)[-1]
 
 
+def webcam_camera(open_device: Callable[..., object], video: VideoSettings = SMALL_SETTINGS) -> WebcamCamera:
+    """A webcam whose node can capture, and is opened by `open_device`."""
+    films = v4l2.Capability("uvcvideo", "HD Cam", v4l2.VIDEO_CAPTURE | v4l2.STREAMING)
+    return WebcamCamera(video, Path("/dev/video0"), open_device, lambda _: films)
+
+
 def mjpeg(path: Path, pictures: Iterable[np.ndarray]) -> Path:
     """Write MJPEG as a webcam delivers it."""
     with av.open(str(path), "w") as container:
@@ -162,7 +168,7 @@ def footage(tmp_path: Path) -> Path:
 
 
 @pytest.mark.setting("video.width", "video.height", "video.fps")
-def test_a_webcams_pictures_are_encoded_with_the_drivers_times(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webcams_pictures_are_encoded_with_the_drivers_times(footage: Path) -> None:
     asked: list[dict[str, str]] = []
 
     def open_device(device: str, *, options: dict[str, str], **_: object) -> object:
@@ -171,8 +177,7 @@ def test_a_webcams_pictures_are_encoded_with_the_drivers_times(footage: Path, mo
             raise OSError(22, "no MJPEG here")
         return av.open(str(footage))
 
-    monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
-    video, packets = collect(WebcamCamera(SMALL_SETTINGS.model_copy(update={"fps": 15}), open_device), 80)
+    video, packets = collect(webcam_camera(open_device, SMALL_SETTINGS.model_copy(update={"fps": 15})), 80)
     assert video == (256, 144, 30)  # what it has
     assert asked == [
         {"video_size": "256x144", "framerate": "15", "input_format": "mjpeg"},
@@ -185,25 +190,21 @@ def test_a_webcams_pictures_are_encoded_with_the_drivers_times(footage: Path, mo
 
 @pytest.mark.setting("video.bitrate_mbps")
 @pytest.mark.parametrize("bitrate_mbps", [0.5, 2.0])
-def test_pictures_take_the_bits_that_the_settings_say(
-    bitrate_mbps: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_pictures_take_the_bits_that_the_settings_say(bitrate_mbps: float, tmp_path: Path) -> None:
     noise = np.random.default_rng(1)
     path = mjpeg(tmp_path / "noise.mkv", (noise.integers(0, 255, (216, 256)).astype(np.uint8) for _ in range(90)))
-    monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
     wanted = SMALL_SETTINGS.model_copy(update={"bitrate_mbps": bitrate_mbps})
-    _, packets = collect(WebcamCamera(wanted, lambda *_, **__: av.open(str(path))), 90)
+    _, packets = collect(webcam_camera(lambda *_, **__: av.open(str(path)), wanted), 90)
     assert sum(len(packet.data) for packet in packets) * 8 / 3e6 == pytest.approx(bitrate_mbps, rel=0.4)
 
 
-def test_a_webcam_that_goes_away_falls_silent(footage: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
-    camera = WebcamCamera(SMALL_SETTINGS, lambda *_, **__: av.open(str(footage)))
+def test_a_webcam_that_goes_away_falls_silent(footage: Path) -> None:
+    camera = webcam_camera(lambda *_, **__: av.open(str(footage)))
     collect(camera, 80)
     camera.stop()
 
 
-def test_a_webcam_that_goes_away_is_closed_when_none_of_its_frames_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webcam_that_goes_away_is_closed_when_none_of_its_frames_is_left() -> None:
     alive_at_close: list[bool] = []
 
     class Frame:
@@ -231,30 +232,43 @@ def test_a_webcam_that_goes_away_is_closed_when_none_of_its_frames_is_left(monke
         def close(self) -> None:
             alive_at_close.append(any(frame() is not None for frame in self.memory))
 
-    monkeypatch.setattr(webcam, "devices", lambda: [Path("/dev/video0")])
-    camera = WebcamCamera(SMALL_SETTINGS, lambda *_, **__: Pulled())
+    camera = webcam_camera(lambda *_, **__: Pulled())
     camera.start(lambda _: None)
     wait_for(lambda: bool(alive_at_close))
     camera.stop()
     assert alive_at_close == [False]
 
 
-@pytest.mark.parametrize("found", [[], [Path("/dev/video0")]])
-def test_without_a_webcam_it_is_said(found: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_webcam_in_use_is_one_message() -> None:
     def open_device(*_: object, **__: object) -> object:
-        raise OSError(16, "busy")
+        raise OSError(errno.EBUSY, "Device or resource busy")
 
-    monkeypatch.setattr(webcam, "devices", lambda: found)
-    with pytest.raises(CameraError, match=r"video0: .*busy" if found else "plug one in"):
-        WebcamCamera(SMALL_SETTINGS, open_device).start(lambda _: None)
+    with pytest.raises(CameraError) as refused:
+        webcam_camera(open_device).start(lambda _: None)
+    assert refused.value.errno == errno.EIO
+    assert refused.value.strerror.count("busy") == 1
+    assert "HD Cam (/dev/video0)" in refused.value.strerror
 
 
-def test_the_choice_of_a_camera() -> None:
-    assert choice.choose_camera("synthetic", SMALL_SETTINGS).name == "synthetic"
-    assert choice.choose_camera("webcam", SMALL_SETTINGS).name == "webcam"
-    assert choice.choose_camera("auto", SMALL_SETTINGS).name == "webcam"  # picamera2 is not here
-    with pytest.raises(CameraError, match="apt install"):
-        choice.choose_camera("picamera2", SMALL_SETTINGS)
+@pytest.mark.parametrize("error", [IndexError("no stream"), KeyError("pts"), ValueError("0 bytes")])
+def test_whatever_a_library_raises_while_a_webcam_runs_makes_it_fall_silent(
+    error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = threading.Event()
+
+    class Broken:
+        streams = types.SimpleNamespace(video=[types.SimpleNamespace(width=256, height=144, average_rate=30)])
+        close = staticmethod(closed.set)
+
+        def decode(self, video: int) -> Iterator[object]:
+            raise error
+
+    camera = webcam_camera(lambda *_, **__: Broken())
+    camera.start(lambda _: None)
+    assert closed.wait(10)
+    camera.stop()
+    assert "stopped delivering" in caplog.text
+    assert type(error).__name__ in caplog.text
 
 
 def test_the_encoder_keeps_to_its_bit_rate() -> None:

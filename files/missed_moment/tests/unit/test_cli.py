@@ -122,7 +122,7 @@ def test_the_status_says_what_is_wrong_with_the_settings(tmp_path: Path, socket:
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=30)
     assert "s.toml: [video] widht is not a setting" in told
-    assert b"goes on without them" in said  # there is no GPIO here
+    assert b"lgpio cannot be imported" in said  # there is no GPIO here
     assert b"Fallback" not in said
 
 
@@ -221,18 +221,18 @@ def test_the_demo_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_bug_in_a_thread_ends_the_recorder_so_that_it_is_started_again(tmp_path: Path) -> None:
-    """Its camera dies of something that no one expected."""
+    """Its housekeeping dies of something that no one expected."""
     dying = """
 import sys
 from pathlib import Path
-from missed_moment.capture import synthetic
 from missed_moment.places import Places
 from missed_moment.services import program
+from missed_moment.services.recorder import Recorder
 
-def burn(*_):
+def climb(*_):
     raise ZeroDivisionError("a bug")
 
-synthetic.burn_number = burn
+Recorder._climb = climb
 directory = Path(sys.argv[1])
 program.run(Places(directory / "none.toml", directory / "clips", directory / "s"), "synthetic")
 """

@@ -1,20 +1,26 @@
 """LED language, lamp and the board's panel (on gpiozero's mock pins)."""
 
+import errno
+import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from gpiozero.exc import GPIOZeroError
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
 from missed_moment.config import ButtonSettings, LedSettings
 from missed_moment.errors import PanelError
 from missed_moment.health import Fault
 from missed_moment.panel import language
+from missed_moment.panel import retried as retrying
 from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Signaller
 from missed_moment.panel.language import Situation, Stick, choose
+from missed_moment.panel.retried import RetriedPanel
 from missed_moment.panel.touch import Press, Touch
 from rig import wait_for
 
@@ -189,14 +195,139 @@ def test_contacts_may_bounce_for_as_long_as_the_settings_say(
         panel.close()
 
 
-def test_a_computer_without_a_header_is_one_clear_error() -> None:
-    with pytest.raises(PanelError, match="goes on without"):
-        board_pins()
+@pytest.mark.parametrize(("model", "number"), [(b"Raspberry Pi 4 Model B Rev 1.4\0", errno.EIO), (None, errno.ENODEV)])
+def test_a_missing_library_is_a_fault_on_a_raspberry_pi_only(
+    model: bytes | None, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lgpio", None)
+    monkeypatch.delitem(sys.modules, "gpiozero.pins.lgpio", raising=False)
+    if model is not None:
+        (tmp_path / "model").write_bytes(model)
+    with pytest.raises(PanelError, match="apt install python3-lgpio") as missing:
+        board_pins(tmp_path / "model")
+    assert missing.value.errno == number
 
 
-def test_pins_that_cannot_be_had_are_one_clear_error(factory: MockFactory) -> None:
-    with pytest.raises(PanelError, match="goes on without"):
-        GpioPanel(factory, ButtonSettings(pin=17), LedSettings(pin=17), lambda _: None, lambda _: None)
+@pytest.mark.parametrize(
+    "settings", [ButtonSettings(pin=27), ButtonSettings(switch_pin=27), ButtonSettings(switch_pin=17)]
+)
+def test_a_panel_that_cannot_be_claimed_holds_no_pin(factory: MockFactory, settings: ButtonSettings) -> None:
+    with pytest.raises(GPIOZeroError):
+        GpioPanel(factory, settings, LedSettings(pin=27), lambda _: None, lambda _: None)
+    GpioPanel(factory, ButtonSettings(), LedSettings(pin=27), lambda _: None, lambda _: None).close()
+
+
+class LgpioError(Exception):
+    """Like `lgpio.error`, which is no OSError."""
+
+
+class Attempts:
+    """Opens a panel that fails as `errors` say, one at each attempt, and then works; notes what is reported."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.levels: list[float] = []
+        self.events: list[str] = []
+        self.broken: Exception | None = None
+
+    def open(self) -> "Attempts":
+        if self.errors:
+            raise self.errors.pop(0)
+        self.events.append("open")
+        return self
+
+    def shine(self, level: float) -> None:
+        if self.broken is not None:
+            raise self.broken
+        self.levels.append(level)
+
+    def close(self) -> None:
+        self.events.append("close")
+        if self.broken is not None:
+            raise self.broken
+
+    def report(self, complaint: str | None) -> None:
+        self.events.append(complaint or "works")
+
+    def lost(self) -> None:
+        self.events.append("camera off")
+
+
+@contextmanager
+def retried(attempts: Attempts, monkeypatch: pytest.MonkeyPatch, switch: bool = False) -> Iterator[RetriedPanel]:
+    monkeypatch.setattr(retrying, "_BACK_OFF_S", (0.0,))
+    panel = RetriedPanel(attempts.open, attempts.report, attempts.lost if switch else None)
+    panel.start()
+    try:
+        yield panel
+    finally:
+        panel.stop()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LgpioError("GPIO busy"),
+        OSError(errno.EBUSY, "Device or resource busy"),
+        FileNotFoundError(errno.ENOENT, "no gpiochip"),
+        PanelError(errno.EIO, "lgpio cannot be imported"),
+        GPIOZeroError("pin 17 is already in use"),
+        KeyError("anything else"),
+    ],
+)
+def test_a_panel_is_claimed_again_until_it_works(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts(error, error)
+    with retried(attempts, monkeypatch) as panel:
+        wait_for(lambda: "open" in attempts.events)
+        wait_for(lambda: "works" in attempts.events)
+        panel.shine(1.0)
+    complaint = attempts.events[0]
+    assert str(error.args[-1]) in complaint
+    assert "Errno" not in complaint
+    assert "recording goes on" in complaint
+    assert attempts.events == [complaint, complaint, "open", "works", "close"]
+    assert attempts.levels == [1.0]
+
+
+def test_a_panel_that_fails_later_is_claimed_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts()
+    with retried(attempts, monkeypatch) as panel:
+        wait_for(lambda: "works" in attempts.events)
+        attempts.broken = LgpioError("bad handle")
+        panel.shine(1.0)
+        wait_for(lambda: attempts.events.count("open") == 2)
+        attempts.broken = None
+        wait_for(lambda: attempts.events[-1] == "works")
+        panel.shine(0.5)
+    assert "bad handle" in attempts.events[2]
+    assert attempts.events[3] == "close"
+    assert attempts.levels == [0.5]
+
+
+def test_a_switch_that_cannot_be_read_means_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    attempts = Attempts(LgpioError("GPIO busy"))
+    with retried(attempts, monkeypatch, switch=True) as panel:
+        wait_for(lambda: "works" in attempts.events)
+        attempts.broken = LgpioError("bad handle")
+        panel.shine(1.0)
+        wait_for(lambda: attempts.events.count("open") == 2)
+        attempts.broken = None
+    before_open = attempts.events[: attempts.events.index("open")]
+    assert before_open[:2] == ["camera off", "camera off"]
+    assert "camera stays off" in before_open[2]
+    assert attempts.events[5] == "camera off"
+
+
+def test_a_computer_without_a_header_needs_no_panel_but_for_a_switch(monkeypatch: pytest.MonkeyPatch) -> None:
+    no_header = PanelError(errno.ENODEV, "lgpio cannot be imported")
+    attempts = Attempts(no_header)
+    with retried(attempts, monkeypatch) as panel:
+        panel._thread.join(10)
+        assert attempts.events == []
+    attempts = Attempts(no_header)
+    with retried(attempts, monkeypatch, switch=True):
+        wait_for(lambda: "works" in attempts.events)
+    assert "camera stays off" in attempts.events[2]
 
 
 def test_the_led_blinks_faster_the_more_is_copied() -> None:

@@ -152,7 +152,5 @@ class AlsaMicrophone:
                 block = PcmBlock(data, begin_ns, first_sample)
                 first_sample, expected_ns = first_sample + block.samples, block.end_ns
                 sink(block)
-        except MicrophoneError as error:
-            log.error("%s", error)
         finally:
             card.close()

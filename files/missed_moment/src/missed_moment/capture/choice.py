@@ -1,35 +1,110 @@
-"""Which camera and which microphone there are."""
+"""Which camera films, and which microphone records.
 
-from typing import Literal
+A camera is chosen again at each attempt, until one delivers frames: a sensor or a webcam may appear later, and a webcam
+may come back under another name.
+"""
 
+import errno
+from collections.abc import Callable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from missed_moment.capture import webcam
 from missed_moment.capture.alsa import AlsaMicrophone
 from missed_moment.capture.camera import Camera
 from missed_moment.capture.microphone import Microphone
 from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.capture.synthetic_microphone import SyntheticMicrophone
-from missed_moment.capture.webcam import WebcamCamera
 from missed_moment.config import SoundSettings, VideoSettings
 from missed_moment.errors import CameraError
 
 Kind = Literal["auto", "picamera2", "webcam", "synthetic"]
 
 
-def choose_camera(kind: Kind, video: VideoSettings) -> Camera:
-    """Make the camera of a kind; `auto` is libcamera's where it finds one, else a webcam. Opens nothing yet.
+class Candidate(NamedTuple):
+    """A camera that may film. `key` identifies the hardware, however its node is called now."""
 
-    Raises CameraError where picamera2 was asked for by name and is not installed.
+    key: str
+    name: str
+    make: Callable[[], Camera]
+
+
+class _Refusal(NamedTuple):
+    errno: int
+    message: str
+
+
+class CameraChooser:
+    """The order in which cameras are tried, and the reasons why none of them films. Opens nothing itself.
+
+    Each candidate gets one attempt a round. The one that filmed last comes first; the others keep their order.
     """
+
+    def __init__(self, find: Callable[[], Sequence[Candidate]]) -> None:
+        """Set up; `find` lists the candidates there are at the moment."""
+        self.name = "none"
+        self._find = find
+        self._tried: set[str] = set()
+        self._refusals: dict[str, _Refusal] = {}
+        self._filmed: str | None = None
+
+    @classmethod
+    def of(cls, camera: Camera) -> "CameraChooser":
+        """Return a choice of one."""
+        chooser = cls(lambda: [Candidate(camera.name, camera.name, lambda: camera)])
+        chooser.name = camera.name
+        return chooser
+
+    def candidates(self) -> Iterator[Candidate]:
+        """Yield the candidates that had no attempt in this round; if all of them had one, a new round begins."""
+        there = sorted(self._find(), key=lambda candidate: candidate.key != self._filmed)
+        keys = {candidate.key for candidate in there}
+        self._refusals = {key: refusal for key, refusal in self._refusals.items() if key in keys}
+        if keys <= self._tried:
+            self._tried.clear()
+        for candidate in [candidate for candidate in there if candidate.key not in self._tried]:
+            self._tried.add(candidate.key)
+            yield candidate
+
+    def started(self, candidate: Candidate) -> None:
+        """Note the camera that was started. It has not delivered a frame yet."""
+        self.name = candidate.name
+
+    def filmed(self, candidate: Candidate) -> None:
+        """Note that a camera delivered frames: the next attempt begins with it."""
+        self._filmed = candidate.key
+        self._tried.clear()
+        self._refusals.clear()
+
+    def refused(self, candidate: Candidate, error: CameraError) -> None:
+        """Note why a candidate does not film. ENODEV as errno means that it is absent."""
+        self._refusals[candidate.key] = _Refusal(error.errno or errno.EIO, error.strerror or str(error))
+
+    def postponed(self) -> None:
+        """Begin a new round: the last attempt ended because the camera was switched off."""
+        self._tried.clear()
+
+    def error(self) -> CameraError:
+        """Return one error for all candidates: ENODEV if there is no hardware, ETIMEDOUT if some of it blocks."""
+        present = [refusal for refusal in self._refusals.values() if refusal.errno != errno.ENODEV]
+        refusals = present or list(self._refusals.values())
+        numbers = {refusal.errno for refusal in refusals}
+        number = errno.ETIMEDOUT if errno.ETIMEDOUT in numbers else errno.EIO if present else errno.ENODEV
+        messages = dict.fromkeys(refusal.message for refusal in refusals)
+        return CameraError(number, "no camera films: " + "; ".join(messages))
+
+
+def choose_camera(kind: Kind, video: VideoSettings) -> CameraChooser:
+    """Return the choice of cameras of a kind: `auto` tries the board's camera first, then webcams. Opens nothing."""
     if kind == "synthetic":
-        return SyntheticCamera(video)
-    if kind == "webcam":
-        return WebcamCamera(video)
-    try:
-        from missed_moment.capture.picamera2 import Picamera2Camera, found  # noqa: PLC0415 - not everywhere
-    except ImportError as error:
-        if kind == "auto":
-            return WebcamCamera(video)
-        raise CameraError(f"picamera2 cannot be used ({error}): `apt install python3-picamera2`") from error
-    return Picamera2Camera(video) if kind == "picamera2" or found() else WebcamCamera(video)
+        return CameraChooser.of(SyntheticCamera(video))
+    board = [Candidate("board", "picamera2", lambda: _board_camera(video))] if kind != "webcam" else []
+
+    def find() -> list[Candidate]:
+        nodes = webcam.nodes() if kind != "picamera2" else []
+        found = [*board, *(_webcam_candidate(node, video) for node in nodes)]
+        return found if nodes or kind == "picamera2" else [*found, Candidate("no webcam", "webcam", _no_webcam)]
+
+    return CameraChooser(find)
 
 
 def choose_microphone(kind: Kind, sound: SoundSettings) -> Microphone | None:
@@ -37,3 +112,21 @@ def choose_microphone(kind: Kind, sound: SoundSettings) -> Microphone | None:
     if not sound.enabled:
         return None
     return SyntheticMicrophone() if kind == "synthetic" else AlsaMicrophone(sound.device)
+
+
+def _webcam_candidate(node: webcam.Node, video: VideoSettings) -> Candidate:
+    return Candidate(node.key, "webcam", lambda: webcam.WebcamCamera(video, node.path))
+
+
+def _no_webcam() -> Camera:
+    raise CameraError(errno.ENODEV, webcam.NO_WEBCAM)
+
+
+def _board_camera(video: VideoSettings) -> Camera:
+    try:
+        from missed_moment.capture.picamera2 import Picamera2Camera  # noqa: PLC0415 - not everywhere
+    except ImportError as error:
+        raise CameraError(
+            errno.ENODEV, f"picamera2 cannot be imported ({error}): run `sudo apt install python3-picamera2`"
+        ) from error
+    return Picamera2Camera(video)

@@ -3,27 +3,34 @@
 Importable only where picamera2 is: on Raspberry Pi OS, or where the tests have built it.
 """
 
+import atexit
 import errno
+import gc
+import logging
 import os
 from typing import Any
 
+import libcamera
 from picamera2 import Picamera2
 from picamera2.encoders import Encoder, H264Encoder
+from picamera2.formats import is_raw
 from picamera2.outputs import Output
+from picamera2.sensor_format import SensorFormat
 
 from missed_moment.capture.camera import VideoSink
+from missed_moment.capture.sensor_modes import SensorMode, choose_mode
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError
 from missed_moment.packets import VideoFormat, VideoPacket
 
+log = logging.getLogger(__name__)
 
-def found() -> bool:
-    """Tell whether libcamera finds any camera."""
-    return bool(Picamera2.global_camera_info())
+_MODES: dict[str, list[SensorMode]] = {}
+"""The modes of each sensor, by the camera's identifier: the kernel's drivers do not change them while we run."""
 
 
 class Picamera2Camera:
-    """The first camera that libcamera finds.
+    """The first camera on the board's connectors; libcamera lists USB webcams too, which do not count.
 
     `H264Encoder` is the board's own encoder up to the Pi 4, and libx264 on the Pi 5. YUV420 is what both take
     without converting: other formats cost a third more of the processor.
@@ -36,20 +43,19 @@ class Picamera2Camera:
         self._camera: Picamera2 | None = None
 
     def start(self, sink: VideoSink) -> VideoFormat:
-        """Begin to film. Raises CameraError where libcamera finds no camera or cannot have it."""
+        """Begin to film. Raises CameraError; ENODEV if no camera is connected to the board."""
         video = self._video
+        self._camera = camera = _open(_look())
         try:
-            camera = _open()
-        except RuntimeError as error:  # none found, in use, or not answering
-            raise CameraError(
-                errno.EIO if found() else errno.ENODEV,
-                f"no camera can be opened through libcamera ({error}): is its cable seated, "
-                "blue side to the contacts' back, and no other program using it?",
-            ) from error
-        self._camera = camera
-        try:
-            main = {"size": (video.width, video.height), "format": "YUV420"}
-            camera.configure(camera.create_video_configuration(main, controls={"FrameRate": video.fps}))
+            # Without raw=None, picamera2 allocates six buffers of raw frames (15 to 28 MB) that nobody reads.
+            camera.configure(
+                camera.create_video_configuration(
+                    {"size": (video.width, video.height), "format": "YUV420"},
+                    raw=None,
+                    sensor=_sensor(camera, video),
+                    controls={"FrameRate": video.fps},
+                )
+            )
             encoder = H264Encoder(
                 bitrate=round(video.bitrate_mbps * 1e6), repeat=True, iperiod=video.fps, framerate=video.fps
             )
@@ -57,7 +63,9 @@ class Picamera2Camera:
             width, height = camera.camera_configuration()["main"]["size"]
         except (RuntimeError, OSError) as error:
             self.stop()
-            raise CameraError(f"the camera does not start with {video} ({error}): try a smaller picture") from error
+            raise CameraError(
+                errno.EIO, f"the camera does not start with {video} ({error}): try a smaller picture"
+            ) from error
         return VideoFormat(width, height, video.fps)
 
     def stop(self) -> None:
@@ -68,19 +76,123 @@ class Picamera2Camera:
             camera.close()
 
 
-def _open() -> Picamera2:
-    """Open the first camera.
+def _look() -> int:
+    """Return the board's first camera, by its place in picamera2's list. Raises CameraError if there is none."""
+    found = _board_cameras()
+    if not found:
+        _enumerate_again()
+        found = _board_cameras()
+    if not found:
+        raise CameraError(
+            errno.ENODEV,
+            "no camera is found on the board's connector: turn the power off and seat the ribbon cable at both ends",
+        )
+    return found[0]
 
-    picamera2 0.3.38 keeps both ends of a pipe where it cannot, and we try for as long as we run.
+
+def _board_cameras() -> list[int]:
+    cameras = Picamera2.global_camera_info()
+    return [place for place, camera in enumerate(cameras) if "/usb" not in camera["Id"]]
+
+
+def _enumerate_again() -> None:
+    """Start another libcamera CameraManager, which looks for cameras again.
+
+    One that runs would learn of a later sensor from udev's multicast, which does not reach a private network namespace.
+    Its last reference must go first; picamera2's objects for cameras that did not open wait for the garbage collector.
     """
+    if not _manager().cameras:
+        gc.collect()
+        libcamera.log_set_level("Camera", "WARN")  # each manager logs its version
+        _manager().reset()
+
+
+def _manager() -> Any:
+    """Return picamera2's holder of libcamera's CameraManager, of which the process has one."""
+    return Picamera2._cm  # noqa: SLF001 - there is no other way to it
+
+
+def _open(place: int) -> Picamera2:
+    """Open a camera by its place in picamera2's list."""
     camera = Picamera2.__new__(Picamera2)
+    opened = False
     try:
-        camera.__init__()
-    except RuntimeError:
+        camera.__init__(place)
+        opened = True
+    except RuntimeError as error:
+        raise CameraError(
+            errno.EIO,
+            f"the camera on the board's connector cannot be opened ({error}): check its cable, and that no other "
+            "program uses it",
+        ) from error
+    finally:
+        if not opened:
+            _undo(camera)
+    return camera
+
+
+def _undo(camera: Picamera2) -> None:
+    """Release all that a failed `__init__` has taken.
+
+    picamera2 keeps the pipe up to 0.3.38, the place in its camera manager up to 0.3.36, and the camera itself if the
+    buffers' allocator fails; `atexit` holds on to it.
+    """
+    atexit.unregister(camera.close)
+    taken = vars(camera)
+    if taken.get("is_open"):
+        camera.camera.release()
+    camera.is_open, camera.camera = False, None
+    if _manager().cameras.get(taken.get("camera_idx")) is camera:
+        _manager().cleanup(taken["camera_idx"])
+    if "notifymeread" in taken:
         camera.notifymeread.close()
         os.close(camera.notifyme_w)
-        raise
-    return camera
+
+
+def _sensor(camera: Picamera2, video: VideoSettings) -> dict[str, Any]:
+    """Return what picamera2 is to set on the sensor; nothing if the choice is its own."""
+    size = (video.width, video.height)
+    try:
+        mode = choose_mode(_modes(camera, size), size, video.fps, video.field_of_view)
+    except Exception:
+        log.warning("the modes of the camera's sensor cannot be read: it may film a cropped view", exc_info=True)
+        return {}
+    return {} if mode is None else {"output_size": mode.size, "bit_depth": mode.bit_depth}
+
+
+def _modes(camera: Picamera2, size: tuple[int, int]) -> list[SensorMode]:
+    """Return the modes of the sensor; none if the camera is not one of a Raspberry Pi's.
+
+    As `Picamera2.sensor_modes`, but without the buffers (60 MB for a Camera Module 3) that it allocates for each mode.
+    """
+    if "ColorFilterArrangement" not in camera.camera_properties:
+        return []
+    device = camera.camera
+    if device.id not in _MODES:
+        raw = device.generate_configuration([libcamera.StreamRole.Raw]).at(0).formats
+        _MODES[device.id] = [
+            _mode(device, size, SensorFormat(str(pixels)).bit_depth, sent)
+            for pixels in raw.pixel_formats
+            if is_raw(str(pixels))
+            for sent in raw.sizes(pixels)
+        ]
+    return _MODES[device.id]
+
+
+def _mode(device: Any, size: tuple[int, int], bit_depth: int, sent: Any) -> SensorMode:
+    """Configure the sensor for a mode, and read how fast it is and what it sees."""
+    configuration = device.generate_configuration([libcamera.StreamRole.VideoRecording])
+    configuration.at(0).size = libcamera.Size(*size)
+    configuration.sensor_config = libcamera.SensorConfiguration()
+    configuration.sensor_config.bit_depth = bit_depth
+    configuration.sensor_config.output_size = sent
+    configuration.validate()
+    device.configure(configuration)
+    limits = {control.name: info for control, info in device.controls.items()}
+    crop = limits["ScalerCrop"].max
+    return SensorMode(
+        (sent.width, sent.height), bit_depth, 1e6 / limits["FrameDurationLimits"].min, (crop.width, crop.height)
+    )
 
 
 class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints

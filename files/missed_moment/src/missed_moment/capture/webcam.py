@@ -1,16 +1,17 @@
-"""A USB webcam, through Video4Linux."""
+"""Webcams, through Video4Linux."""
 
 import errno
-import logging
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
 from missed_moment import clock
+from missed_moment.capture import v4l2
 from missed_moment.capture.camera import VideoSink
 from missed_moment.capture.encoder import SoftwareEncoder
 from missed_moment.capture.worker import Worker
@@ -19,68 +20,101 @@ from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError
 from missed_moment.packets import VideoFormat
 
-log = logging.getLogger(__name__)
+NO_WEBCAM = "no webcam is found: plug one in"
+_NO_DEVICE = frozenset({errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ENOTTY, errno.EINVAL})
+"""The device is gone, or its node does not know VIDIOC_QUERYCAP."""
 
 
-def devices() -> list[Path]:
-    """List the video devices there are, in the kernel's order; some of them may not film."""
-    return sorted(Path("/dev").glob("video[0-9]*"), key=lambda path: int(path.name.removeprefix("video")))
+class Node(NamedTuple):
+    """A video device; `key` stays the same while it is plugged into the same port, `path` may not."""
+
+    key: str
+    path: Path
+
+
+def nodes(dev: Path = Path("/dev"), sysfs: Path = Path("/sys/class/video4linux")) -> list[Node]:
+    """List the video devices there are, those on USB first, then in the kernel's order. Most nodes of a Pi never film.
+
+    Asks none of them: opening a broken device may block.
+    """
+    paths = sorted(dev.glob("video[0-9]*"), key=lambda path: int(path.name.removeprefix("video")))
+    found = [Node(_key(sysfs / path.name, path), path) for path in paths]
+    return sorted(found, key=lambda node: "/usb" not in node.key)
+
+
+def _key(entry: Path, path: Path) -> str:
+    try:
+        return f"{(entry / 'device').resolve(strict=True)}#{(entry / 'index').read_text().strip()}"
+    except OSError:
+        return str(path)
 
 
 class WebcamCamera:
-    """The first Video4Linux device that delivers pictures.
+    """A Video4Linux device that delivers frames by itself.
 
     Their times are the driver's own (CLOCK_MONOTONIC when the first byte arrived), which V4L2 passes through.
     """
 
     name = "webcam"
 
-    def __init__(self, video: VideoSettings, open_device: Callable[..., InputContainer] = av.open) -> None:
-        """Set up for `video`; `open_device` opens a path as `av.open` does."""
+    def __init__(
+        self,
+        video: VideoSettings,
+        path: Path,
+        open_device: Callable[..., InputContainer] = av.open,
+        query: Callable[[Path], v4l2.Capability] = v4l2.query,
+    ) -> None:
+        """Set up for `video` from the node `path`; `open_device` opens it as `av.open` does."""
         self._video = video
+        self._path = path
         self._open = open_device
+        self._query = query
         self._worker = Worker("camera")
 
     def start(self, sink: VideoSink) -> VideoFormat:
-        """Begin to film. Raises CameraError where no device can be opened."""
-        container = self._open_first()
+        """Begin to film. Raises CameraError; ENODEV if the node is gone, or is not that of a webcam."""
+        container = self._open_node(self._card())
         stream = container.streams.video[0]
         video = VideoFormat(
             stream.width // 2 * 2, stream.height // 2 * 2, float(stream.average_rate or self._video.fps)
         )
-        self._worker.start(lambda: self._film(container, video, sink))
+        # Closed when no frame is left, in a traceback neither: frames lie in the device's own memory, and giving one
+        # back to a device that is closed already ends the process (FFmpeg, libavdevice/v4l2.c, mmap_release_buffer).
+        self._worker.start(lambda: self._encode(container, video, sink), container.close)
         return video
 
     def stop(self) -> None:
         """Stop filming and close the device."""
         self._worker.stop()
 
-    def _open_first(self) -> InputContainer:
-        refused = []
+    def _card(self) -> str:
+        try:
+            capability = self._query(self._path)
+        except OSError as error:
+            if error.errno in _NO_DEVICE:
+                raise CameraError(errno.ENODEV, NO_WEBCAM) from error
+            raise CameraError(errno.EIO, f"{self._path} cannot be opened ({error.strerror})") from error
+        if not capability.films:
+            raise CameraError(errno.ENODEV, NO_WEBCAM)
+        return capability.card
+
+    def _open_node(self, card: str) -> InputContainer:
+        refused: dict[str, None] = {}
         options = {
             "video_size": f"{self._video.width}x{self._video.height}",
             "framerate": str(self._video.fps),
         }
-        for device in devices():
-            # Most webcams deliver their full rate only as MJPEG; what cannot is asked for whatever it has.
-            for wish in ({**options, "input_format": "mjpeg"}, options, {}):
-                try:
-                    return self._open(str(device), format="v4l2", options=wish)
-                except (FFmpegError, OSError) as error:
-                    refused.append(f"{device}: {error}")
+        # Most webcams deliver their full rate only as MJPEG; what cannot is asked for whatever it has.
+        for wish in ({**options, "input_format": "mjpeg"}, options, {}):
+            try:
+                return self._open(str(self._path), format="v4l2", options=wish)
+            except (FFmpegError, OSError) as error:
+                refused[error.strerror or str(error)] = None
         raise CameraError(
-            errno.EIO if refused else errno.ENODEV,
-            "no webcam delivers pictures: " + ("; ".join(refused) or "no /dev/video* is there; plug one in"),
+            errno.EIO,
+            f"the webcam {card} ({self._path}) delivers no frames ({', '.join(refused)}): close other programs that "
+            "use it, or plug it in again",
         )
-
-    def _film(self, container: InputContainer, video: VideoFormat, sink: VideoSink) -> None:
-        try:
-            self._encode(container, video, sink)
-        except (FFmpegError, OSError) as error:
-            log.error("the webcam stopped delivering (%s)", str(error))  # a record of itself would keep its traceback
-        # Only now that no frame is left, in a traceback neither: frames lie in the device's own memory, and giving one
-        # back to a device that is closed already ends the process (FFmpeg, libavdevice/v4l2.c, mmap_release_buffer).
-        container.close()
 
     def _encode(self, container: InputContainer, video: VideoFormat, sink: VideoSink) -> None:
         encoder = SoftwareEncoder(video, round(self._video.bitrate_mbps * 1e6))

@@ -1,7 +1,11 @@
 """The thread that a device's packets come from."""
 
+import logging
 import threading
+import traceback
 from collections.abc import Callable
+
+log = logging.getLogger(__name__)
 
 
 class Worker:
@@ -12,11 +16,23 @@ class Worker:
         self._ending = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self, work: Callable[[], None]) -> None:
-        """Do `work` in a thread. It looks at `ends`, or waits by `ends_within`, and returns when it is told to."""
+    def start(self, work: Callable[[], None], close: Callable[[], None] = lambda: None) -> None:
+        """Do `work` in a thread, then `close`. `work` looks at `ends`, or waits by `ends_within`, and then returns.
+
+        Whatever it raises is the device's failure: it is logged, and the device falls silent.
+        """
         self._ending.clear()
-        self._thread = threading.Thread(target=work, name=self._name, daemon=True)
+        self._thread = threading.Thread(target=lambda: self._run(work, close), name=self._name, daemon=True)
         self._thread.start()
+
+    def _run(self, work: Callable[[], None], close: Callable[[], None]) -> None:
+        try:
+            work()
+        except Exception as error:  # noqa: BLE001 - libraries raise any class; see `guarded`
+            # As text: a record of the error itself would keep its traceback, and so frames that belong to the device.
+            trace = "" if isinstance(error, OSError) else f"\n{traceback.format_exc()}"
+            log.error("the %s stopped delivering (%s)%s", self._name, str(error), trace)
+        close()
 
     def stop(self) -> None:
         """Return when the thread has ended. Harmless where there is none."""

@@ -1,11 +1,13 @@
 """The panel on the board's header, through gpiozero: a button, an optional switch, an LED."""
 
+import errno
 import threading
 from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
 from queue import Empty, SimpleQueue
 
 from gpiozero import PWMLED, Button, DigitalInputDevice
-from gpiozero.exc import GPIOZeroError
 from gpiozero.pins import Factory
 
 from missed_moment import clock
@@ -15,24 +17,31 @@ from missed_moment.errors import PanelError
 from missed_moment.panel.touch import Touch, TouchGrammar
 
 _DIM_HZ = 100
-_GO_ON = "the recorder goes on without them"
+_MODEL = Path("/proc/device-tree/model")
 
 
-def board_pins() -> Factory:
+def board_pins(model: Path = _MODEL) -> Factory:
     """Return the pins of the board's header, through lgpio and nothing else.
 
-    gpiozero by itself would go on in silence with libraries that lose edges or need other rights. Raises
-    PanelError where there is no header.
+    gpiozero by itself would go on in silence with libraries that lose edges or need other rights. Raises PanelError
+    if lgpio is missing (ENODEV as errno on a computer that is no Raspberry Pi and so has no header), and whatever
+    lgpio raises if there is no gpiochip.
     """
     try:
-        import lgpio  # noqa: PLC0415 - on a Raspberry Pi only
-        from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415
+        from gpiozero.pins.lgpio import LGPIOFactory  # noqa: PLC0415 - on a Raspberry Pi only
     except ImportError as error:
-        raise PanelError(f"button and LED cannot be used ({error}): {_GO_ON}") from error
+        raise PanelError(
+            errno.EIO if _is_raspberry_pi(model) else errno.ENODEV,
+            f"lgpio cannot be imported: {error}; run `sudo apt install python3-lgpio`",
+        ) from error
+    return LGPIOFactory()
+
+
+def _is_raspberry_pi(model: Path) -> bool:
     try:
-        return LGPIOFactory()
-    except (GPIOZeroError, OSError, lgpio.error) as error:
-        raise PanelError(f"button and LED cannot be used ({error}): {_GO_ON}") from error
+        return model.read_bytes().startswith(b"Raspberry Pi")
+    except OSError:
+        return False
 
 
 class GpioPanel:
@@ -46,21 +55,24 @@ class GpioPanel:
         on_touch: Callable[[Touch], None],
         on_switch: Callable[[bool], None],
     ) -> None:
-        """Claim the pins; `on_switch(closed)` is called with the switch's position now, and when it changes.
+        """Claim the pins, and take over the factory; `on_switch(closed)` gets the switch's position now, and changes.
 
-        Raises PanelError where the pins are not to be had.
+        Raises what gpiozero and lgpio raise, and then holds nothing.
         """
         self._grammar = TouchGrammar(button.lockout_ms)
         self._on_touch = on_touch
         self._edges: SimpleQueue[tuple[int, bool] | None] = SimpleQueue()
-        try:
+        self._switch = None
+        with ExitStack() as claimed:
+            claimed.callback(factory.close)
             self._led = PWMLED(led.pin, frequency=None, pin_factory=factory)
-            self._button = Button(button.pin, pull_up=button.active_low, pin_factory=factory)
-            self._switch = None
+            claimed.callback(self._led.close)
             if button.switch_pin is not None:
                 self._switch = DigitalInputDevice(button.switch_pin, pull_up=True, pin_factory=factory)
-        except (GPIOZeroError, OSError) as error:
-            raise PanelError(f"button and LED cannot be used ({error}): {_GO_ON}") from error
+                claimed.callback(self._switch.close)
+            self._button = Button(button.pin, pull_up=button.active_low, pin_factory=factory)
+            claimed.callback(self._button.close)
+            self._claimed = claimed.pop_all()
         self._button.when_pressed = lambda: self._edges.put((clock.monotonic_ns(), True))
         self._button.when_released = lambda: self._edges.put((clock.monotonic_ns(), False))
         if self._switch is not None:
@@ -77,13 +89,11 @@ class GpioPanel:
         self._led.value = level
 
     def close(self) -> None:
-        """Stop listening and let go of the pins."""
+        """Stop listening and release the pins."""
         self._button.close()
         self._edges.put(None)
         self._thread.join()
-        self._led.close()
-        if self._switch is not None:
-            self._switch.close()
+        self._claimed.close()
 
     def _listen(self) -> None:
         while True:

@@ -11,8 +11,8 @@ from missed_moment.errors import CameraError, MicrophoneError
 
 SILENCE_NS = 2 * NS
 """Without a packet for this long, a device that says nothing is taken for broken."""
-START_NS = 10 * NS
-"""The first packet may take this long: sensors settle, encoders load."""
+START_NS = 8 * NS
+"""The first packet may take this long: sensors settle, encoders load. A fault is due 10 s after the start."""
 _LOOK_S = 0.25
 _OFF_S = 5.0
 _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)
@@ -20,16 +20,16 @@ _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)
 
 
 class Source(Protocol):
-    """A device with what takes its packets: see `services.sources`."""
-
-    silent: str
-    """What to say when it delivers nothing."""
+    """A device with what takes its packets: see `services.sources`. Neither call blocks for long."""
 
     def start(self) -> None:
-        """Start the device. Raises CameraError or MicrophoneError where it cannot."""
+        """Start the device. Raises CameraError or MicrophoneError: ENODEV if there is none, ETIMEDOUT if it blocks."""
+
+    def fell_silent(self) -> str:
+        """Note that it delivers nothing and will be stopped; returns the message for the owner."""
 
     def stop(self) -> None:
-        """Stop it. May hang on broken hardware."""
+        """Stop it. Raises as `start` does."""
 
     @property
     def last_arrival_ns(self) -> int | None:
@@ -96,7 +96,7 @@ class Keeper:
         return self._wanted.is_set()
 
     def stop(self, timeout_s: float) -> None:
-        """Stop the device; one that hangs while it is being stopped is left behind."""
+        """Stop the device."""
         self._stopped = True
         self._disturb.set()
         if self._thread.is_alive():
@@ -117,14 +117,10 @@ class Keeper:
                 self.delivery = Delivery(False, clock.monotonic_ns())
             try:
                 self._source.start()
-            except (CameraError, MicrophoneError) as error:
-                if error.errno == errno.ENODEV:
-                    self.delivery = Delivery(False, None)
-                self._report(str(error))
-                self._alive()
-            else:
                 self._watch()
                 self._source.stop()
+            except (CameraError, MicrophoneError) as error:
+                self._failed(error)
             if not self._wanted.is_set():
                 self._report(None)  # what is switched off is not broken
                 self._on_off()
@@ -132,6 +128,13 @@ class Keeper:
             if not self._disturb.is_set():
                 self._disturb.wait(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
         self._report(None)
+
+    def _failed(self, error: CameraError | MicrophoneError) -> None:
+        if error.errno == errno.ENODEV:
+            self.delivery = Delivery(False, None)
+        self._report(error.strerror or str(error))
+        if error.errno != errno.ETIMEDOUT:
+            self._alive()
 
     def _watch(self) -> None:
         """Return when the device has fallen silent, or was switched off."""
@@ -143,7 +146,7 @@ class Keeper:
                 if self.delivery.comes:
                     self.delivery = Delivery(False, last_ns)
                 self.restarts += 1
-                self._report(self._source.silent)
+                self._report(self._source.fell_silent())
                 return
             if last_ns:
                 if not self.delivery.comes:

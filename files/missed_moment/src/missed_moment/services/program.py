@@ -4,9 +4,11 @@ import logging
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 from missed_moment import config, memory, memory_budget
@@ -14,11 +16,13 @@ from missed_moment.board import Board
 from missed_moment.capture.choice import Kind, choose_camera, choose_microphone
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
-from missed_moment.errors import ControlError, MemoryLockError, MissedMomentError, PanelError
+from missed_moment.errors import ControlError, MemoryLockError, MissedMomentError
+from missed_moment.health import Fault, Health
 from missed_moment.ladder import Step
 from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
 from missed_moment.panel.language import Stick
+from missed_moment.panel.retried import RetriedPanel
 from missed_moment.panel.touch import Hold, Press, Touch
 from missed_moment.places import Places
 from missed_moment.services.recorder import Recorder
@@ -99,7 +103,7 @@ def run(places: Places, kind: Kind) -> bool:
     Raises ControlError where another recorder runs on the same socket. Everything else that goes wrong is a fault
     that is shown, while whatever still works goes on.
     """
-    threading.excepthook = _end_at_once
+    threading.excepthook = _thread_failed
     try:
         memory.lock()
     except MemoryLockError as error:
@@ -114,12 +118,12 @@ def run(places: Places, kind: Kind) -> bool:
     settings = loaded.settings
     lamps: list[Lamp] = [BoardLamp()]
     signaller = Signaller(lamps)
-    camera = choose_camera(kind, settings.video)
+    cameras = choose_camera(kind, settings.video)
     microphone = choose_microphone(kind, settings.sound)
     supervisor = Supervisor()
     recorder = Recorder(
         loaded,
-        camera,
+        cameras,
         microphone,
         places.store,
         LocalDisk(),
@@ -143,24 +147,33 @@ def run(places: Places, kind: Kind) -> bool:
         },
     )
     server.start()
-    panel = None
-    try:
-        panel = GpioPanel(board_pins(), settings.button, settings.led, _Finger(recorder).touch, recorder.switch)
-        lamps.append(panel)
-    except PanelError as error:
-        log.error("%s", error)
+    finger = _Finger(recorder)
+    panel = RetriedPanel(
+        lambda: GpioPanel(board_pins(), settings.button, settings.led, finger.touch, recorder.switch),
+        lambda complaint: _report_panel(recorder.health, complaint),
+        None if settings.button.switch_pin is None else lambda: recorder.switch(False),
+    )
+    panel.start()
+    lamps.append(panel)
     recorder.start()
     recorder.wait_settled(_SETTLE_S)
-    log.info("recording with the %s camera into RAM; moments go to %s", camera.name, places.store)
+    log.info("recording with the %s camera into RAM; moments go to %s", cameras.name, places.store)
     supervisor.ready()
     signal.sigwait(_ENDINGS)
     supervisor.stopping()
     server.stop()
     finished = recorder.stop()
     signaller.stop()
-    if panel is not None:
-        panel.close()
+    panel.stop()
     return finished
+
+
+def _report_panel(health: Health, complaint: str | None) -> None:
+    """Show a broken panel as a fault of the settings: wrong pins are its usual cause, and the owner's to change."""
+    if complaint:
+        health.report(Fault.SETTINGS, complaint, "panel")
+    else:
+        health.clear(Fault.SETTINGS, "panel")
 
 
 def _give_up(step: Step, runtime: Path) -> None:
@@ -171,11 +184,21 @@ def _give_up(step: Step, runtime: Path) -> None:
     os._exit(EXIT_AGAIN)
 
 
-def _end_at_once(bug: threading.ExceptHookArgs) -> None:
-    """End when a thread ends by an error that nobody expected.
+def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+    """End when one of our threads ends by an error that nobody expected.
 
-    Without its camera or its saver a recorder only looks alive. Whoever supervises us starts another, which
-    finishes what was kept.
+    Without its saver a recorder only looks alive. Whoever supervises us starts another, which finishes what was kept.
+    A thread of picamera2, libav or lgpio is a device's: if the device falls silent, its keeper starts it again.
     """
-    log.critical("a bug in %s: ending, to be started again", bug.thread, exc_info=bug.exc_value)
+    if not _is_ours(failed.exc_traceback):
+        log.error("a device's thread %s failed", failed.thread, exc_info=failed.exc_value)
+        return
+    log.critical("a bug in %s: ending, to be started again", failed.thread, exc_info=failed.exc_value)
     os._exit(EXIT_BUG)
+
+
+def _is_ours(trace: TracebackType | None) -> bool:
+    """Tell whether a thread began in this package; only `threading` itself lies below."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(trace)]
+    began = next((module for module in modules if module != threading.__name__), __name__)
+    return began.partition(".")[0] == __name__.partition(".")[0]

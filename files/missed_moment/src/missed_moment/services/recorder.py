@@ -13,6 +13,7 @@ from typing import Literal
 from missed_moment import clock
 from missed_moment.board import Board
 from missed_moment.capture.camera import Camera
+from missed_moment.capture.choice import CameraChooser
 from missed_moment.capture.meter import FrameMeter
 from missed_moment.capture.microphone import Microphone
 from missed_moment.clips.catalogue import Catalogue
@@ -47,7 +48,7 @@ class Recorder:
     def __init__(
         self,
         loaded: Loaded,
-        camera: Camera,
+        camera: Camera | CameraChooser,
         microphone: Microphone | None,
         store: Path,
         disk: Disk,
@@ -83,13 +84,8 @@ class Recorder:
         self._meter = FrameMeter()
         self._ladder = Ladder(runtime, store, disk)
         self._give_up = give_up
-        self._camera = camera.name
-        self._filming = Keeper(
-            Filming(camera, self._meter, self.ring, self._set_format),
-            self._report_camera,
-            self._forget_everything,
-            alive,
-        )
+        self._camera = Filming(camera, self._meter, self.ring, self._set_format)
+        self._filming = Keeper(self._camera, self._report_camera, self._forget_everything, alive)
         self._listening = None
         if microphone is not None:
             listening = Listening(microphone, self.ring)
@@ -177,7 +173,7 @@ class Recorder:
         return Status(
             state="saving" if saving else situation.camera,
             led=language.choose(situation).name,
-            camera=self._camera,
+            camera=self._camera.name,
             sound=self._sound(),
             video=f"{self._format.width}x{self._format.height} at {self._format.fps:g} fps",
             ring=RingStatus(seconds=round(ring.seconds, 1), bytes=ring.size, pictures=ring.pictures),

@@ -1,0 +1,314 @@
+"""Whatever a device's library does (raises, blocks, returns too late), the recorder films with what is left."""
+
+import errno
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from missed_moment.capture import guarded
+from missed_moment.capture.camera import VideoSink
+from missed_moment.capture.choice import CameraChooser, Candidate
+from missed_moment.capture.guarded import Guarded
+from missed_moment.capture.meter import FrameMeter
+from missed_moment.capture.synthetic import SyntheticCamera
+from missed_moment.errors import CameraError, MicrophoneError
+from missed_moment.health import Fault
+from missed_moment.packets import PcmBlock, VideoFormat, VideoPacket
+from missed_moment.ring import Ring
+from missed_moment.services import keeper as keeping
+from missed_moment.services import program, sources
+from missed_moment.services.keeper import Keeper
+from missed_moment.services.sources import Filming
+from rig import SMALL, SMALL_SETTINGS, filled, film, recording, wait_for
+
+
+class LibraryError(Exception):
+    """A class that no one knows, like `lgpio.error`."""
+
+
+UNEXPECTED = [IndexError("list index out of range"), RuntimeError("no camera"), KeyError("main"), LibraryError("?")]
+
+
+class StagedCamera:
+    """Does as it is told at start and stop: films, stays silent, raises, or blocks until it is released."""
+
+    def __init__(self, name: str = "staged", start: object = "film", stop: object = None) -> None:
+        self.name = name
+        self.at_start, self.at_stop = start, stop
+        self.starts = self.stops = 0
+        self.released = threading.Event()
+        self.sink: VideoSink = lambda _: None
+        self._good = SyntheticCamera(SMALL_SETTINGS)
+
+    def start(self, sink: VideoSink) -> VideoFormat:
+        self.starts += 1
+        self.sink = sink
+        self._act(self.at_start)
+        return self._good.start(sink) if self.at_start == "film" else SMALL
+
+    def stop(self) -> None:
+        self.stops += 1
+        self._good.stop()
+        self._act(self.at_stop)
+
+    def _act(self, what: object) -> None:
+        if isinstance(what, Exception):
+            raise what
+        if what == "block":
+            self.released.wait(60)
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "CALL_S", 0.2)
+    monkeypatch.setattr(keeping, "START_NS", 300_000_000)
+    monkeypatch.setattr(keeping, "_LOOK_S", 0.02)
+    monkeypatch.setattr(keeping, "_BACK_OFF_S", (0.02,))
+
+
+def guard(camera: StagedCamera) -> Guarded[VideoPacket, VideoFormat]:
+    return Guarded("staged camera", lambda: camera, CameraError)
+
+
+@pytest.mark.parametrize("error", UNEXPECTED, ids=lambda error: type(error).__name__)
+def test_any_error_of_a_library_becomes_the_devices_own(
+    error: Exception, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(guarded, "_log_once", guarded._log_once.__wrapped__)
+    with pytest.raises(CameraError, match=f"staged camera does not start .{type(error).__name__}") as failed:
+        guard(StagedCamera(start=error)).start(lambda _: None)
+    assert failed.value.errno == errno.EIO
+    assert "Traceback" in caplog.text, "a bug of ours could be behind it"
+    camera = guard(StagedCamera(stop=error))
+    camera.start(lambda _: None)
+    with pytest.raises(CameraError, match="staged camera does not stop"):
+        camera.stop()
+
+
+def test_a_device_that_cannot_even_be_made_is_its_own_error() -> None:
+    def make() -> StagedCamera:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    broken: Guarded[VideoPacket, VideoFormat] = Guarded("camera", make, CameraError)
+    with pytest.raises(CameraError, match="Permission denied"):
+        broken.start(lambda _: None)
+    broken.stop()
+
+
+def test_an_error_that_says_what_to_do_is_passed_on_as_it_is() -> None:
+    error = CameraError(errno.ENODEV, "plug one in")
+    with pytest.raises(CameraError) as passed:
+        guard(StagedCamera(start=error)).start(lambda _: None)
+    assert passed.value is error
+
+
+def test_a_device_that_failed_to_start_is_stopped() -> None:
+    camera = StagedCamera(start=KeyError("main"))
+    with pytest.raises(CameraError):
+        guard(camera).start(lambda _: None)
+    assert camera.stops == 1
+
+
+def test_a_start_that_blocks_is_left_behind_and_undone_when_it_returns() -> None:
+    camera, packets = StagedCamera(start="block"), []
+    guarded_camera = guard(camera)
+    with pytest.raises(CameraError, match="does not answer within") as blocked:
+        guarded_camera.start(packets.append)
+    assert blocked.value.errno == errno.ETIMEDOUT
+    assert guarded_camera.hangs
+    camera.sink(film(seconds=0.1)[0])
+    assert packets == [], "a device that was given up must not reach the ring: the camera may be switched off by now"
+    assert camera.stops == 0
+    camera.released.set()
+    wait_for(lambda: not guarded_camera.hangs)
+    assert camera.stops == 1
+
+
+def test_a_stop_that_blocks_lets_nothing_pass_any_more() -> None:
+    camera, packets = StagedCamera(start="silent", stop="block"), []
+    guarded_camera = guard(camera)
+    guarded_camera.start(packets.append)
+    camera.sink(film(seconds=0.1)[0])
+    assert len(packets) == 1
+    with pytest.raises(CameraError, match="does not answer"):
+        guarded_camera.stop()
+    camera.sink(film(seconds=0.1)[0])
+    assert len(packets) == 1
+    camera.released.set()
+
+
+def chooser(*cameras: StagedCamera) -> CameraChooser:
+    return CameraChooser(lambda: list(map(candidate, cameras)))
+
+
+def candidate(camera: StagedCamera) -> Candidate:
+    return Candidate(camera.name, camera.name, lambda: camera)
+
+
+@pytest.mark.parametrize("failing", ["block", "silent", *UNEXPECTED], ids=str)
+def test_when_the_first_camera_fails_the_next_one_films(failing: object, tmp_path: Path) -> None:
+    bad, good = StagedCamera("board", failing), StagedCamera("webcam")
+    with recording(tmp_path, camera=chooser(bad, good)) as recorder:
+        wait_for(lambda: recorder.status().camera == "webcam")
+        filled(recorder, 0.5)
+        wait_for(lambda: recorder.health.faults() == {})
+        assert bad.starts == 1
+        bad.released.set()
+
+
+@pytest.mark.parametrize("failing", ["block", "silent", *UNEXPECTED], ids=str)
+def test_a_camera_that_fails_alone_is_a_fault_until_it_films(failing: object, tmp_path: Path) -> None:
+    camera = StagedCamera(start=failing)
+    with recording(tmp_path, camera=camera) as recorder:
+        wait_for(lambda: Fault.CAMERA in recorder.health.faults())
+        camera.at_start = "film"
+        camera.released.set()
+        filled(recorder, 0.5)
+        wait_for(lambda: recorder.health.faults() == {})
+
+
+@pytest.mark.parametrize("failing", ["block", *UNEXPECTED], ids=str)
+def test_a_camera_that_fails_to_stop_is_a_fault_and_is_started_again(failing: object, tmp_path: Path) -> None:
+    camera = StagedCamera(start="silent", stop=failing)
+    with recording(tmp_path, camera=camera) as recorder:
+        wait_for(lambda: camera.stops >= 1)
+        wait_for(lambda: Fault.CAMERA in recorder.health.faults())
+        camera.at_start, camera.at_stop = "film", None
+        camera.released.set()
+        filled(recorder, 0.5)
+        wait_for(lambda: recorder.health.faults() == {})
+
+
+def test_a_camera_that_is_silent_and_one_that_is_busy_are_one_message(tmp_path: Path) -> None:
+    silent = StagedCamera("board", "silent")
+    busy = StagedCamera("webcam", CameraError(errno.EIO, "the webcam is busy"))
+    with recording(tmp_path, camera=chooser(silent, busy)) as recorder:
+        wait_for(lambda: silent.starts >= 4)
+        messages = {noted.message for noted in recorder.health.history()}
+    assert len(messages) <= 2, "the same state of things is told in the same words each round"
+    assert any("no pictures" in message and "busy" in message for message in messages)
+
+
+def test_a_camera_that_appears_while_none_films_is_used(tmp_path: Path) -> None:
+    there = [StagedCamera("absent", CameraError(errno.ENODEV, "no camera is found"))]
+    with recording(tmp_path, camera=CameraChooser(lambda: list(map(candidate, there)))) as recorder:
+        wait_for(lambda: Fault.CAMERA in recorder.health.faults())
+        there.append(StagedCamera("late"))
+        filled(recorder, 0.5)
+        assert recorder.status().camera == "late"
+
+
+@contextmanager
+def kept(camera: StagedCamera | CameraChooser) -> Iterator[tuple[Keeper, list[str], list[str]]]:
+    signs: list[str] = []
+    faults: list[str] = []
+    filming = Filming(camera, FrameMeter(), Ring(10, 2**20), lambda _: None)
+    keeper = Keeper(
+        filming, lambda fault: faults.append(fault or ""), lambda: signs.append("off"), lambda: signs.append("alive")
+    )
+    keeper.start()
+    try:
+        yield keeper, signs, faults
+    finally:
+        keeper.stop(5)
+
+
+@pytest.mark.parametrize(("start", "stop"), [("block", None), ("silent", None), ("silent", "block")])
+def test_a_camera_that_is_there_and_answers_nothing_is_no_sign_of_life(start: str, stop: str | None) -> None:
+    camera = StagedCamera(start=start, stop=stop)
+    with kept(camera) as (keeper, signs, faults):
+        wait_for(lambda: len(faults) >= 4)
+        assert signs == []
+        assert keeper.delivery.since_ns is not None, "the recovery ladder counts from here"
+        assert camera.starts == 1 or stop is None
+        camera.released.set()
+
+
+def test_absent_cameras_are_no_reason_for_the_recovery_ladder() -> None:
+    absent = StagedCamera("a", CameraError(errno.ENODEV, "none on the board"))
+    with kept(chooser(absent, StagedCamera("b", CameraError(errno.ENODEV, "no webcam")))) as (keeper, signs, faults):
+        wait_for(lambda: len(signs) >= 3)
+        assert keeper.delivery.since_ns is None
+        assert set(faults) == {"no camera films: none on the board; no webcam"}
+
+
+def test_a_camera_that_blocks_can_be_switched_off() -> None:
+    camera = StagedCamera(start="block")
+    with kept(camera) as (keeper, signs, faults):
+        wait_for(lambda: camera.starts == 1)
+        keeper.switch(False)
+        wait_for(lambda: "off" in signs)
+        assert faults[-1] == ""
+        camera.released.set()
+
+
+def test_only_so_many_threads_are_left_behind() -> None:
+    cameras = [StagedCamera(f"camera {number}", "block") for number in range(sources.LEFT_BEHIND + 3)]
+    with kept(chooser(*cameras)) as (_, _, faults):
+        wait_for(lambda: any("too many" in fault for fault in faults))
+        assert sum(camera.starts for camera in cameras) == sources.LEFT_BEHIND
+        for camera in cameras:
+            camera.released.set()
+
+
+class BrokenMicrophone:
+    name = "the microphone usb"
+
+    def __init__(self, error: Exception | None) -> None:
+        self.error = error
+        self.starts = 0
+        self.released = threading.Event()
+
+    def start(self, _: Callable[[PcmBlock], None]) -> None:
+        self.starts += 1
+        if self.error is not None:
+            raise self.error
+        self.released.wait(60)
+
+    def stop(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "id"), *UNEXPECTED, None], ids=str)
+def test_whatever_a_microphone_does_the_camera_films(error: Exception | None, tmp_path: Path) -> None:
+    microphone = BrokenMicrophone(error)
+    with recording(tmp_path, microphone=microphone, written="[sound]\nenabled = true") as recorder:
+        filled(recorder, 0.5)
+        wait_for(lambda: Fault.MICROPHONE in recorder.health.faults())
+        assert error is None or microphone.starts >= 1
+        microphone.released.set()
+
+
+def test_microphone_errors_are_microphone_errors() -> None:
+    microphone: Guarded[PcmBlock, None] = Guarded("m", lambda: BrokenMicrophone(KeyError("card")), MicrophoneError)
+    with pytest.raises(MicrophoneError):
+        microphone.start(lambda _: None)
+
+
+def fail_in_a_thread(source: str, module: str) -> threading.ExceptHookArgs:
+    """Let a thread fail whose code is that of `module`."""
+    failures: list[threading.ExceptHookArgs] = []
+    namespace: dict[str, object] = {"__name__": module}
+    exec(source, namespace)  # noqa: S102 - it is written here
+    hook, threading.excepthook = threading.excepthook, failures.append
+    try:
+        thread = threading.Thread(target=namespace["run"])  # type: ignore[arg-type]
+        thread.start()
+        thread.join()
+    finally:
+        threading.excepthook = hook
+    return failures[0]
+
+
+@pytest.mark.parametrize(("module", "ours"), [("picamera2.picamera2", False), ("missed_moment.services.saver", True)])
+def test_a_librarys_thread_may_fail_without_ending_the_recorder(
+    module: str, ours: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended: list[int] = []
+    monkeypatch.setattr(program.os, "_exit", ended.append)
+    program._thread_failed(fail_in_a_thread("def run():\n    raise IndexError('no camera')", module))
+    assert ended == ([program.EXIT_BUG] if ours else [])
+    assert "no camera" in caplog.text
