@@ -155,7 +155,7 @@ def trixie(session: nox.Session, libraries: str) -> None:
 
 @nox.session(venv_backend="none")
 def picamera2(session: nox.Session) -> None:
-    """Real picamera2 on real libcamera, recording into our ring."""
+    """Real picamera2 on real libcamera, recording into our ring: the newest, and the one of the board's archive."""
     if reason := picamera2_rung.SID.missing():
         skip(session, reason)
     if picamera2_rung.main(["--quiet", *session.posargs]):
@@ -293,7 +293,8 @@ def lock(session: nox.Session) -> None:
     sources = {"run": ["pyproject.toml"]}
     sources |= {group: ["pyproject.toml", "--group", group] for group in ("test", "lint", "browser")}
     sources |= {name: [f"requirements/{name}.in"] for name in ("device-av", "tools", "ansible", "build", "release")}
-    sources["picamera2"] = ["requirements/picamera2.in", "--no-deps"]  # the rest is Debian's
+    for name in ("picamera2", "picamera2-archive"):
+        sources[name] = [f"requirements/{name}.in", "--no-deps"]  # the rest is Debian's
     sources["board"] = ["requirements/board.in", "--no-deps"]
     for name, source in sources.items():
         session.run(*compile_, *source, "--output-file", f"requirements/{name}.txt")

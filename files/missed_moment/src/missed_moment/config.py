@@ -49,7 +49,7 @@ class VideoSettings(_Table):
     bitrate_mbps: Annotated[float, Field(ge=0.5, le=25)] = Field(6.0, description="million bits a second")
     field_of_view: Literal["full", "crop"] = Field(
         "full",
-        description='what the board\'s camera sees: "full": as much as it can; "crop": the middle, in more detail',
+        description='of the board\'s camera: "full": all that it can see; "crop": the middle, in more detail',
     )
     rotation: Literal[0, 90, 180, 270] = Field(0, description="degrees clockwise, for a camera mounted askew")
 

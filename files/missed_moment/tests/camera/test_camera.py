@@ -1,18 +1,30 @@
 """Our camera class alone: what comes out of real picamera2, and what it says when it cannot."""
 
+import errno
 import gc
 import itertools
+import os
 import statistics
 import threading
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar, NamedTuple
 
+import libcamera
+import picamera2.picamera2
 import pytest
+from picamera2 import Picamera2
 from shims import Sensor
 
 from missed_moment import clock
+from missed_moment.capture import picamera2 as ours
+from missed_moment.capture.guarded import Guarded
 from missed_moment.capture.picamera2 import Picamera2Camera
+from missed_moment.capture.sensor_modes import SensorMode
 from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError
@@ -49,6 +61,10 @@ def filming(video: VideoSettings, pictures: Pictures) -> Iterator[VideoFormat]:
         yield delivered
     finally:
         camera.stop()
+
+
+def test_picamera2_is_the_version_that_is_meant() -> None:
+    assert (metadata.version("picamera2") == "0.3.34") is (os.environ["PICAMERA2"] == "archive")
 
 
 def open_files() -> int:
@@ -101,25 +117,160 @@ def test_a_size_that_the_camera_does_not_have_is_not_the_size_that_is_told() -> 
     assert delivered[:2] == (1280, 720)
 
 
-def test_a_camera_in_use_is_refused_in_words_and_can_be_had_afterwards() -> None:
+def test_a_second_camera_object_does_not_disturb_the_one_that_films() -> None:
     pictures = Pictures()
-    with filming(SMALL, Pictures()), pytest.raises(CameraError, match="no other program"):
-        Picamera2Camera(SMALL).start(pictures.take)
+    with filming(SMALL, pictures):
+        pictures.wait_for(2)
+        with pytest.raises(CameraError, match="still open"):
+            Picamera2Camera(SMALL).start(Pictures().take)
+        pictures.wait_for(len(pictures.packets) + 5)
+
+
+def guarded(camera: Picamera2Camera) -> Guarded[VideoPacket, VideoFormat]:
+    return Guarded("camera", lambda: camera, CameraError)
+
+
+@pytest.mark.parametrize("where", ["acquire", "allocator"])
+@pytest.mark.parametrize(
+    "error",
+    [RuntimeError("in use"), PermissionError(13, "Permission denied"), KeyError("main"), IndexError("none")],
+    ids=lambda error: type(error).__name__,
+)
+def test_a_camera_that_cannot_be_had_may_be_tried_for_ever_and_be_had_afterwards(
+    where: str, error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on a Pi where another program uses the camera, or where /dev/dma_heap may not be read."""
+
+    def fail(*_: object) -> None:
+        raise error
+
+    def try_once() -> None:
+        with pytest.raises(CameraError) as refused:
+            guarded(Picamera2Camera(SMALL)).start(Pictures().take)
+        assert refused.value.errno == errno.EIO
+
+    with monkeypatch.context() as broken:
+        if where == "acquire":
+            broken.setattr(libcamera.Camera, "acquire", fail)
+        else:
+            broken.setattr(picamera2.picamera2, "DmaAllocator", fail)
+        try_once()
+        before = open_files()
+        for _ in range(2):
+            try_once()
+        assert open_files() == before
+    pictures = Pictures()
     with filming(SMALL, pictures):
         pictures.wait_for(2)
 
 
-def test_a_camera_that_cannot_be_had_may_be_tried_for_ever() -> None:
-    def try_once() -> None:
-        with pytest.raises(CameraError):
-            Picamera2Camera(SMALL).start(Pictures().take)
+def test_the_boards_camera_films_and_not_the_usb_webcam_beside_it() -> None:
+    places = [("/usb" in camera["Id"], camera["Num"]) for camera in Picamera2.global_camera_info()]
+    assert sorted(usb for usb, _ in places) == [False, True]
+    camera = Picamera2Camera(SMALL)
+    camera.start(Pictures().take)
+    try:
+        assert camera._camera.camera.id == "Virtual0"
+    finally:
+        camera.stop()
 
-    with filming(SMALL, Pictures()):
-        try_once()
-        before = open_files()
-        for _ in range(3):
-            try_once()
-        assert open_files() == before
+
+def test_a_usb_webcam_alone_is_no_camera_of_the_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_usb = [camera for camera in Picamera2.global_camera_info() if "/usb" in camera["Id"]]
+    monkeypatch.setattr(Picamera2, "global_camera_info", staticmethod(lambda: only_usb))
+    with pytest.raises(CameraError, match="no camera is found on the board's connector") as absent:
+        Picamera2Camera(SMALL).start(Pictures().take)
+    assert absent.value.errno == errno.ENODEV
+
+
+def test_without_a_camera_libcamera_looks_again_each_time_and_leaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as unplugged:
+        unplugged.setattr(Picamera2, "global_camera_info", staticmethod(list))
+        open_at_the_end = []
+        for _ in range(4):
+            manager = weakref.ref(Picamera2._cm.cms)
+            with pytest.raises(CameraError):
+                Picamera2Camera(SMALL).start(Pictures().take)
+            assert manager() is None, "the same CameraManager would never see a camera that appears later"
+            open_at_the_end.append(open_files())
+    assert len(set(open_at_the_end[1:])) == 1
+    pictures = Pictures()
+    with filming(SMALL, pictures):
+        pictures.wait_for(2)
+
+
+def test_no_raw_buffers_are_allocated_and_the_sensor_sees_all_that_it_can(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+    create = Picamera2.create_video_configuration
+
+    def create_and_note(camera: Picamera2, *arguments: Any, **options: Any) -> dict[str, Any]:
+        asked.append(options)
+        return create(camera, *arguments, **options)
+
+    monkeypatch.setattr(Picamera2, "create_video_configuration", create_and_note)
+    binned = SensorMode((2304, 1296), 10, 56.03, (4608, 2592))
+    middle = SensorMode((1536, 864), 10, 120.13, (3072, 1728))
+    monkeypatch.setattr(ours, "_modes", lambda *_: [middle, binned])
+    for view in ("full", "crop"):
+        with filming(SMALL.model_copy(update={"field_of_view": view}), Pictures()):
+            pass
+    # One call is picamera2's own, when it opens the camera.
+    full, crop = [options for options in asked if options]
+    assert full["raw"] is None
+    assert full["sensor"] == {"output_size": (2304, 1296), "bit_depth": 10}
+    assert crop["raw"] is None
+    assert crop["sensor"] == {}
+
+
+class Pi:
+    """The part of a Raspberry Pi's camera that tells of sensor modes: two sizes at 10 bits, one of them cropped."""
+
+    id = "/base/soc/i2c0mux/i2c@1/imx708@1a"
+    _LIMITS: ClassVar = {(1536, 864): (8324, (3072, 1728)), (2304, 1296): (17849, (4608, 2592))}
+
+    def __init__(self) -> None:
+        self.configured: list[tuple[int, int]] = []
+
+    def generate_configuration(self, _: list[Any]) -> Any:
+        sizes = [libcamera.Size(*size) for size in self._LIMITS]
+        formats = SimpleNamespace(pixel_formats=["SRGGB10_CSI2P"], sizes=lambda _: sizes)
+        stream = SimpleNamespace(formats=formats)
+        return SimpleNamespace(at=lambda _: stream, validate=lambda: None)
+
+    def configure(self, configuration: Any) -> None:
+        size = configuration.sensor_config.output_size
+        assert configuration.sensor_config.bit_depth == 10
+        self.configured.append((size.width, size.height))
+
+    @property
+    def controls(self) -> dict[Any, Any]:
+        shortest_us, crop = self._LIMITS[self.configured[-1]]
+        return {
+            _Control("FrameDurationLimits"): SimpleNamespace(min=shortest_us),
+            _Control("ScalerCrop"): SimpleNamespace(max=libcamera.Rectangle(0, 0, *crop)),
+        }
+
+
+class _Control(NamedTuple):
+    name: str
+
+
+def test_the_modes_of_a_sensor_are_read_once_without_buffers() -> None:
+    device = Pi()
+    camera = SimpleNamespace(camera=device, camera_properties={"ColorFilterArrangement": 0})
+    modes = ours._modes(camera, (1280, 720))
+    assert [(mode.size, mode.bit_depth, round(mode.fps), mode.crop) for mode in modes] == [
+        ((1536, 864), 10, 120, (3072, 1728)),
+        ((2304, 1296), 10, 56, (4608, 2592)),
+    ]
+    ours._modes(camera, (1280, 720))
+    assert device.configured == [(1536, 864), (2304, 1296)]
+    assert ours._sensor(camera, VideoSettings()) == {"output_size": (2304, 1296), "bit_depth": 10}
+
+
+def test_a_sensor_whose_modes_cannot_be_read_films_all_the_same() -> None:
+    broken = SimpleNamespace(camera=SimpleNamespace(id="new"), camera_properties={"ColorFilterArrangement": 0})
+    assert ours._sensor(broken, VideoSettings()) == {}
 
 
 def test_a_camera_starts_as_often_as_it_is_stopped() -> None:

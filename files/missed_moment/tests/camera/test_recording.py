@@ -7,7 +7,7 @@ import pytest
 from shims import Sensor
 
 from missed_moment.board import Board
-from missed_moment.capture.picamera2 import Picamera2Camera
+from missed_moment.capture.choice import choose_camera
 from missed_moment.clips.catalogue import Moment
 from missed_moment.clock import NS
 from missed_moment.config import Loaded, MomentSettings, Settings
@@ -23,7 +23,7 @@ BEFORE_S, AFTER_S = 5, 1
 def recorder(tmp_path: Path) -> Iterator[Recorder]:
     """It films, and has filmed for as long as a press goes back."""
     settings = Settings(moment=MomentSettings(before_s=BEFORE_S, after_s=AFTER_S))
-    camera = Picamera2Camera(settings.video)
+    camera = choose_camera("auto", settings.video)
     recorder = Recorder(Loaded(settings), camera, None, tmp_path, LocalDisk(), Board(), show=lambda _: None)
     recorder.start()
     try:

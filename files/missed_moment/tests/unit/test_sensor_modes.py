@@ -70,7 +70,7 @@ def test_the_mode_sees_the_most_at_the_rate_of_the_settings(
     assert choose_mode(modes, size, fps, "crop") is None
 
 
-@pytest.mark.parametrize(("modes", "size", "fps"), [(V1, FULL_HD, 60), (V3, FULL_HD, 120), ([], HD, 30)])
+@pytest.mark.parametrize(("modes", "size", "fps"), [(V1, FULL_HD, 60), ([], HD, 30)])
 def test_without_a_mode_that_is_fast_enough_the_choice_is_picamera2s(
     modes: list[SensorMode], size: tuple[int, int], fps: int
 ) -> None:

@@ -114,6 +114,9 @@ def _manager() -> Any:
 
 def _open(place: int) -> Picamera2:
     """Open a camera by its place in picamera2's list."""
+    if _manager().cameras:
+        # Up to 0.3.36, picamera2 would take the frames of the camera that is open for those of the new one.
+        raise CameraError(errno.EIO, "the camera on the board's connector is still open in this process")
     camera = Picamera2.__new__(Picamera2)
     opened = False
     try:
