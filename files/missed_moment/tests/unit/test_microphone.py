@@ -115,6 +115,29 @@ def test_cards_that_record_are_found_in_sysfs(tmp_path: Path) -> None:
     assert cards(tmp_path / "nothing") == []
 
 
+def test_a_card_that_vanishes_is_passed_over_and_a_card_may_record_with_another_device_than_its_first(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "card1").mkdir()
+    (tmp_path / "card1" / "id").write_text("Webcam\n")
+    for device in ("pcmC0D0c", "pcmC1D0p", "pcmC1D3c", "pcmC1D2c"):
+        (tmp_path / device).touch()
+    assert alsa.devices(tmp_path) == {"Webcam": 2}
+
+
+@pytest.mark.parametrize(("wanted", "opened"), [(None, ["Webcam", "Snowball"]), ("Webcam", ["Webcam"])])
+def test_a_card_that_cannot_be_opened_leaves_the_turn_to_the_next(wanted: str | None, opened: list[str]) -> None:
+    asked: list[str] = []
+
+    def open_card(name: str) -> FakeCard:
+        asked.append(name)
+        raise MicrophoneError(f"{name} is in use")
+
+    with pytest.raises(MicrophoneError, match="; ".join(f"{name} is in use" for name in opened)):
+        AlsaMicrophone(wanted, open_card, lambda: ["Webcam", "Snowball"]).start(lambda _: None)
+    assert asked == opened
+
+
 def test_without_the_library_it_is_said_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "alsaaudio", None)
     with pytest.raises(MicrophoneError, match="apt install python3-alsaaudio"):

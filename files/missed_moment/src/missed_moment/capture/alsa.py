@@ -41,10 +41,28 @@ class Card(Protocol):
         """Let go of it."""
 
 
-def cards(sound: Path = Path("/sys/class/sound")) -> list[str]:
+_SOUND = Path("/sys/class/sound")
+
+
+def devices(sound: Path = _SOUND) -> dict[str, int]:
+    """Return the cards that record, by the kernel's names and in its order, each with its first device that records.
+
+    That is not always the card's device 0.
+    """
+    found: dict[str, int] = {}
+    numbers = [path.name.removeprefix("pcmC").removesuffix("c").split("D") for path in sound.glob("pcmC*D*c")]
+    for card, device in sorted((int(card), int(device)) for card, device in numbers):
+        try:
+            name = (sound / f"card{card}" / "id").read_text().strip()
+        except OSError:
+            continue  # it was unplugged just now
+        found.setdefault(name, device)
+    return found
+
+
+def cards(sound: Path = _SOUND) -> list[str]:
     """List the cards that record, by the names that the kernel gives them, in its order."""
-    numbers = {int(path.name.removeprefix("pcmC").split("D")[0]) for path in sound.glob("pcmC*D*c")}
-    return [(sound / f"card{number}" / "id").read_text().strip() for number in sorted(numbers)]
+    return list(devices(sound))
 
 
 def captured_ns(samples: int, told_ns: int, waiting: int, now_ns: int) -> int:
@@ -73,7 +91,7 @@ class AlsaCard:
             self._pcm = alsaaudio.PCM(
                 alsaaudio.PCM_CAPTURE,
                 alsaaudio.PCM_NORMAL,
-                device=f"plughw:CARD={name},DEV=0",
+                device=f"plughw:CARD={name},DEV={devices().get(name, 0)}",
                 rate=SAMPLE_RATE,
                 channels=1,
                 format=alsaaudio.PCM_FORMAT_S16_LE,
@@ -123,21 +141,30 @@ class AlsaMicrophone:
         self._worker = Worker("microphone")
 
     def start(self, sink: SoundSink) -> None:
-        """Begin to listen. Raises MicrophoneError where there is no such card, or it cannot be had."""
-        card = self._open(self._choose())
+        """Begin to listen with the first card that opens. Raises MicrophoneError if there is none."""
+        card = self._open_first(self._choose())
         self._worker.start(lambda: self._listen(card, sink))
 
     def stop(self) -> None:
         """Stop listening and close the card."""
         self._worker.stop()
 
-    def _choose(self) -> str:
+    def _open_first(self, names: list[str]) -> Card:
+        refused = []
+        for name in names:
+            try:
+                return self._open(name)
+            except MicrophoneError as error:
+                refused.append(str(error))
+        raise MicrophoneError("; ".join(refused))
+
+    def _choose(self) -> list[str]:
         there = self._find()
         if not there:
             raise MicrophoneError("there is no microphone: plug one in, or set [sound] enabled = false")
         if self._card is not None and self._card not in there:
             raise MicrophoneError(f"there is no microphone {self._card!r}: [sound] device may be {' or '.join(there)}")
-        return self._card or there[0]
+        return there if self._card is None else [self._card]
 
     def _listen(self, card: Card, sink: SoundSink) -> None:
         first_sample, expected_ns = 0, None
