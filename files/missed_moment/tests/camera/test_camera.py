@@ -184,15 +184,21 @@ def test_a_usb_webcam_alone_is_no_camera_of_the_board(monkeypatch: pytest.Monkey
 
 
 def test_without_a_camera_libcamera_looks_again_each_time_and_leaks_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    managers: list[weakref.ref[Any]] = []
+
+    def none() -> list[Any]:
+        managers.append(weakref.ref(Picamera2._cm.cms))
+        return []
+
+    open_at_the_end = []
     with monkeypatch.context() as unplugged:
-        unplugged.setattr(Picamera2, "global_camera_info", staticmethod(list))
-        open_at_the_end = []
+        unplugged.setattr(Picamera2, "global_camera_info", staticmethod(none))
         for _ in range(4):
-            manager = weakref.ref(Picamera2._cm.cms)
             with pytest.raises(CameraError):
                 Picamera2Camera(SMALL).start(Pictures().take)
-            assert manager() is None, "the same CameraManager would never see a camera that appears later"
+            assert managers[-1]() is None, "the same CameraManager would never see a camera that appears later"
             open_at_the_end.append(open_files())
+    assert len(managers) == 4
     assert len(set(open_at_the_end[1:])) == 1
     pictures = Pictures()
     with filming(SMALL, pictures):

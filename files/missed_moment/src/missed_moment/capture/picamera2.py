@@ -78,33 +78,27 @@ class Picamera2Camera:
 
 def _look() -> int:
     """Return the board's first camera, by its place in picamera2's list. Raises CameraError if there is none."""
-    found = _board_cameras()
-    if not found:
-        _enumerate_again()
-        found = _board_cameras()
-    if not found:
-        raise CameraError(
-            errno.ENODEV,
-            "no camera is found on the board's connector: turn the power off and seat the ribbon cable at both ends",
-        )
-    return found[0]
-
-
-def _board_cameras() -> list[int]:
     cameras = Picamera2.global_camera_info()
-    return [place for place, camera in enumerate(cameras) if "/usb" not in camera["Id"]]
+    for place, camera in enumerate(cameras):
+        if "/usb" not in camera["Id"]:
+            return place
+    _drop_manager()
+    raise CameraError(
+        errno.ENODEV,
+        "no camera is found on the board's connector: turn the power off and seat the ribbon cable at both ends",
+    )
 
 
-def _enumerate_again() -> None:
-    """Start another libcamera CameraManager, which looks for cameras again.
+def _drop_manager() -> None:
+    """Drop libcamera's CameraManager: the next attempt starts another, which looks for cameras again.
 
     One that runs would learn of a later sensor from udev's multicast, which does not reach a private network namespace.
-    Its last reference must go first; picamera2's objects for cameras that did not open wait for the garbage collector.
+    It ends with its last reference; picamera2's objects for cameras that did not open wait for the garbage collector.
     """
     if not _manager().cameras:
-        gc.collect()
         libcamera.log_set_level("Camera", "WARN")  # each manager logs its version
-        _manager().reset()
+        _manager()._cms = None  # noqa: SLF001 - as picamera2 does when its last camera is closed
+        gc.collect()
 
 
 def _manager() -> Any:
@@ -131,6 +125,7 @@ def _open(place: int) -> Picamera2:
     finally:
         if not opened:
             _undo(camera)
+            _drop_manager()
     return camera
 
 
