@@ -90,10 +90,10 @@ def test_any_error_of_a_library_becomes_the_devices_own(
 
 def test_a_device_that_cannot_even_be_made_is_its_own_error() -> None:
     def make() -> StagedCamera:
-        raise OSError(errno.EACCES, "Permission denied")
+        raise PermissionError(errno.EACCES, "Permission denied", "/dev/dma_heap/linux,cma")
 
     broken: Guarded[VideoPacket, VideoFormat] = Guarded("camera", make, CameraError)
-    with pytest.raises(CameraError, match="Permission denied"):
+    with pytest.raises(CameraError, match=r"not start \(Permission denied: /dev/dma_heap/linux,cma\)"):
         broken.start(lambda _: None)
     broken.stop()
 

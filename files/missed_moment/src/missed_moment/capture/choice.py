@@ -127,6 +127,7 @@ def _board_camera(video: VideoSettings) -> Camera:
         from missed_moment.capture.picamera2 import Picamera2Camera  # noqa: PLC0415 - not everywhere
     except ImportError as error:
         raise CameraError(
-            errno.ENODEV, f"picamera2 cannot be imported ({error}): run `sudo apt install python3-picamera2`"
+            errno.ENODEV,
+            f"picamera2 cannot be imported ({error}): on a Raspberry Pi, run `sudo apt install python3-picamera2`",
         ) from error
     return Picamera2Camera(video)

@@ -126,7 +126,7 @@ class Guarded(Generic[_Packet, _Started]):
             _log_once("".join(traceback.format_exception(error)))
             raise self._error(
                 errno.EIO,
-                f"the {self._name} does not {verb} ({type(error).__name__}: {error}): check its cable; "
+                f"the {self._name} does not {verb} ({_text(error)}): check its cable; "
                 "`journalctl -u missed-moment` has the details",
             ) from error
 
@@ -163,6 +163,12 @@ class Guarded(Generic[_Packet, _Started]):
                 self._blocked.set()
                 return None
         return outcomes.get()
+
+
+def _text(error: Exception) -> str:
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return f"{type(error).__name__}: {error}"
 
 
 @lru_cache(maxsize=32)

@@ -90,10 +90,12 @@ class GpioPanel:
 
     def close(self) -> None:
         """Stop listening and release the pins."""
-        self._button.close()
-        self._edges.put(None)
-        self._thread.join()
-        self._claimed.close()
+        try:
+            self._button.close()
+        finally:
+            self._edges.put(None)
+            self._thread.join()
+            self._claimed.close()
 
     def _listen(self) -> None:
         while True:

@@ -89,9 +89,11 @@ class RetriedPanel:
                 self._report(None)
                 self._disturb.wait()
                 self._panel = None
+                if self._on_lost is not None and self._failure is not None:
+                    self._on_lost()  # at once; and again below, for a last edge may come while the pins are released
+                self._close(panel)
                 if self._failure is not None:
                     self._lost(self._failure)
-                self._close(panel)
             self._failure = None
             self._ending.wait(_BACK_OFF_S[min(failures, len(_BACK_OFF_S) - 1)])
             self._disturb.clear()

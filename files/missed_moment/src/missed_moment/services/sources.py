@@ -100,7 +100,7 @@ class Filming:
             raise self._hanging[candidate.key].blocked()
         if len(self._hanging) >= LEFT_BEHIND:
             raise CameraError(errno.ETIMEDOUT, "too many cameras block: turn the power off and on")
-        camera = _Camera(candidate.name, candidate.make, CameraError)
+        camera = _Camera(f"{candidate.name} camera", candidate.make, CameraError)
         try:
             video = camera.start(self._take)
         except CameraError:
