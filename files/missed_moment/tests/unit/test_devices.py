@@ -245,6 +245,21 @@ def test_a_camera_that_blocks_can_be_switched_off() -> None:
         camera.released.set()
 
 
+def test_a_camera_that_was_stopped_before_its_first_frame_is_started_again_before_any_other() -> None:
+    board, webcam = StagedCamera("board", "silent"), StagedCamera("webcam")
+    filming = Filming(chooser(board, webcam), FrameMeter(), Ring(10, 2**20), lambda _: None)
+    for starts in (1, 2):
+        filming.start()
+        filming.stop()
+        assert (board.starts, webcam.starts) == (starts, 0)
+    filming.start()
+    assert "no pictures" in filming.fell_silent()
+    filming.stop()
+    filming.start()
+    assert (board.starts, webcam.starts) == (3, 1)
+    filming.stop()
+
+
 def test_only_so_many_threads_are_left_behind() -> None:
     cameras = [StagedCamera(f"camera {number}", "block") for number in range(sources.LEFT_BEHIND + 3)]
     with kept(chooser(*cameras)) as (_, _, faults):
