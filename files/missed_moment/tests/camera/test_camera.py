@@ -164,6 +164,24 @@ def test_a_camera_that_cannot_be_had_may_be_tried_for_ever_and_be_had_afterwards
         pictures.wait_for(2)
 
 
+def test_a_camera_that_fails_to_stop_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_encoder = Picamera2.stop_encoder
+
+    def fail(camera: Picamera2, *arguments: Any) -> None:
+        stop_encoder(camera, *arguments)
+        raise KeyError("main")
+
+    camera = guarded(Picamera2Camera(SMALL))
+    camera.start(Pictures().take)
+    with monkeypatch.context() as broken:
+        broken.setattr(Picamera2, "stop_encoder", fail)
+        with pytest.raises(CameraError, match="does not stop"):
+            camera.stop()
+    pictures = Pictures()
+    with filming(SMALL, pictures):
+        pictures.wait_for(2)
+
+
 def test_the_boards_camera_films_and_not_the_usb_webcam_beside_it() -> None:
     places = [("/usb" in camera["Id"], camera["Num"]) for camera in Picamera2.global_camera_info()]
     assert sorted(usb for usb, _ in places) == [False, True]

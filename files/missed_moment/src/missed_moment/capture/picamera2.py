@@ -72,8 +72,10 @@ class Picamera2Camera:
         """Stop filming and let go of the camera."""
         camera, self._camera = self._camera, None
         if camera is not None:
-            camera.stop_recording()
-            camera.close()
+            try:
+                camera.stop_recording()
+            finally:
+                camera.close()
 
 
 def _look() -> int:
