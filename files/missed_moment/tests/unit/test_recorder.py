@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import pytest
 
+from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
@@ -200,11 +201,12 @@ def test_a_hold_leaves_nothing_of_a_moment_that_the_disk_did_not_finish(tmp_path
 
 
 def test_the_switch_turns_the_camera_off_and_forgets(tmp_path: Path) -> None:
-    with recording(tmp_path) as recorder:
+    camera = SyntheticCamera(SMALL_SETTINGS)
+    with recording(tmp_path, camera=camera) as recorder:
         filled(recorder)
         recorder.switch(False)
         wait_for(lambda: recorder.status().state == "off")
-        wait_for(lambda: not recorder._filming._source._camera._worker.runs)  # what came until then is gone as well
+        wait_for(lambda: not camera._worker.runs)  # what came until then is gone as well
         wait_for(lambda: recorder.ring.state().size == 0)
         threading.Event().wait(1.2)  # longer than until the next keyframe
         assert recorder.ring.state().size == 0
