@@ -3,7 +3,7 @@
 import errno
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.errors import CameraError, MicrophoneError
 from missed_moment.health import Fault
 from missed_moment.packets import PcmBlock, VideoFormat, VideoPacket
+from missed_moment.panel.retried import RetriedPanel
 from missed_moment.ring import Ring
 from missed_moment.services import keeper as keeping
 from missed_moment.services import program, sources
@@ -318,12 +319,24 @@ def fail_in_a_thread(source: str, module: str) -> threading.ExceptHookArgs:
     return failures[0]
 
 
-@pytest.mark.parametrize(("module", "ours"), [("picamera2.picamera2", False), ("missed_moment.services.saver", True)])
+@pytest.mark.parametrize(
+    ("module", "ours", "panels"),
+    [("picamera2.picamera2", False, False), ("lgpio", False, True), ("missed_moment.services.saver", True, False)],
+)
 def test_a_librarys_thread_may_fail_without_ending_the_recorder(
-    module: str, ours: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    module: str, ours: bool, panels: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ended: list[int] = []
-    monkeypatch.setattr(program.os, "_exit", ended.append)
-    program._thread_failed(fail_in_a_thread("def run():\n    raise IndexError('no camera')", module))
-    assert ended == ([program.EXIT_BUG] if ours else [])
+    class EndedError(Exception):
+        pass
+
+    def end(code: int) -> None:
+        assert code == program.EXIT_BUG
+        raise EndedError
+
+    monkeypatch.setattr(program.os, "_exit", end)
+    panel = RetriedPanel(lambda: pytest.fail("it is not started"), lambda _: None)
+    failed = fail_in_a_thread("def run():\n    raise IndexError('no camera')", module)
+    with pytest.raises(EndedError) if ours else nullcontext():
+        program._thread_failed(failed, panel)
+    assert (panel._failure is failed.exc_value) is panels
     assert "no camera" in caplog.text

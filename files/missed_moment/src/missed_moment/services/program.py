@@ -153,6 +153,7 @@ def run(places: Places, kind: Kind) -> bool:
         lambda complaint: _report_panel(recorder.health, complaint),
         None if settings.button.switch_pin is None else lambda: recorder.switch(False),
     )
+    threading.excepthook = lambda failed: _thread_failed(failed, panel)
     panel.start()
     lamps.append(panel)
     recorder.start()
@@ -184,21 +185,23 @@ def _give_up(step: Step, runtime: Path) -> None:
     os._exit(EXIT_AGAIN)
 
 
-def _thread_failed(failed: threading.ExceptHookArgs) -> None:
+def _thread_failed(failed: threading.ExceptHookArgs, panel: RetriedPanel | None = None) -> None:
     """End when one of our threads ends by an error that nobody expected.
 
     Without its saver a recorder only looks alive. Whoever supervises us starts another, which finishes what was kept.
-    A thread of picamera2, libav or lgpio is a device's: if the device falls silent, its keeper starts it again.
+    A thread of picamera2, libav or lgpio is a device's: a camera that falls silent is started again by its keeper, and
+    a panel whose edges no longer come is claimed again.
     """
-    if not _is_ours(failed.exc_traceback):
-        log.error("a device's thread %s failed", failed.thread, exc_info=failed.exc_value)
-        return
-    log.critical("a bug in %s: ending, to be started again", failed.thread, exc_info=failed.exc_value)
-    os._exit(EXIT_BUG)
+    library = _began_in(failed.exc_traceback)
+    if library == __name__.partition(".")[0]:
+        log.critical("a bug in %s: ending, to be started again", failed.thread, exc_info=failed.exc_value)
+        os._exit(EXIT_BUG)
+    log.error("a device's thread %s failed", failed.thread, exc_info=failed.exc_value)
+    if panel is not None and library in {"lgpio", "gpiozero"}:
+        panel.fail(failed.exc_value if isinstance(failed.exc_value, Exception) else RuntimeError("its thread ended"))
 
 
-def _is_ours(trace: TracebackType | None) -> bool:
-    """Tell whether a thread began in this package; only `threading` itself lies below."""
-    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(trace)]
-    began = next((module for module in modules if module != threading.__name__), __name__)
-    return began.partition(".")[0] == __name__.partition(".")[0]
+def _began_in(trace: TracebackType | None) -> str:
+    """Return the package whose code a thread began with; only `threading` itself lies below. Ours if there is none."""
+    modules = [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(trace)]
+    return next((module for module in modules if module != threading.__name__), __name__).partition(".")[0]
