@@ -9,7 +9,7 @@ from imaging.chroot import Chroot
 
 APPLIANCE = REPOSITORY / "image" / "appliance.yml"
 """What the playbook is told for a device that is nothing else."""
-APPLIANCE_EXPECTS = ("read-only", "no-network", "no-consoles", "usb-admission")
+APPLIANCE_EXPECTS = ("read-only", "no-network", "no-consoles", "usb-admission", "dedicated")
 """What missed-moment-doctor must find of a device that was provisioned with those variables."""
 _SETTINGS = "/boot/firmware/missed-moment.toml"
 

@@ -42,7 +42,7 @@ _LOUDSPEAKER = "/proc/asound/Loopback/pcm1p/sub0/status"
 _CAMERA = "/sys/bus/platform/drivers/vivid"
 # Seconds and 0 or 1, for each change of the LED since `since`.
 _EDGES = "/gpio_value:/ { at = $(NF - 4) + 0; if ($NF != last && at >= since) print at, $NF; last = $NF }"
-_NETWORK_ON = "systemctl start systemd-networkd.service ssh.service"
+_NETWORK_ON = "touch /run/missed-moment-network && systemctl start systemd-networkd.service ssh.service"
 _OWNER = "/boot/firmware"
 # Afterwards it is mounted as fstab says.
 _AS_OWNER = f"mount -o remount,rw {_OWNER}; cd {_OWNER}; {{}}; cd /; mount -o remount {_OWNER}"

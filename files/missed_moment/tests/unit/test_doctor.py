@@ -38,7 +38,7 @@ tmpfs /var/log tmpfs mode=0755,nosuid,nodev 0 0
 """,
     _CMDLINE: "root=PARTUUID=6d6d0001-02 nohibernate fsck.repair=yes usbcore.authorized_default=0\n",
     "/boot/firmware/missed-moment.toml": "",
-    "/etc/missed-moment/expect.d/hardening.json": '["no-consoles", "usb-admission"]\n',
+    "/etc/missed-moment/expect.d/hardening.json": '["no-consoles", "usb-admission", "dedicated"]\n',
     "/etc/missed-moment/expect.d/privacy.json": '["no-network"]\n',
     "/etc/missed-moment/expect.d/readonly_root.json": '["read-only"]\n',
     "/etc/systemd/system/missed-moment.service": "",
@@ -86,7 +86,7 @@ LINKS = {
     **{
         f"/etc/systemd/system/{unit}": "/dev/null"
         for unit in (
-            *("swap.target", "hibernate.target", "suspend.target", "systemd-coredump.socket", "apt-daily.timer"),
+            *("hibernate.target", "suspend.target", "systemd-coredump.socket", "apt-daily.timer"),
             *("autovt@.service", "console-getty.service", "getty@.service", "getty.target", "serial-getty@.service"),
         )
     },
@@ -240,10 +240,13 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("units_are_locked_in", answer("systemd-analyze security", "9.6 UNSAFE", 1)),
     ("rules_are_sound", answer("udevadm verify", "Invalid key", 1)),
     ("memory_stays_in_memory", edit("/etc/fstab", "# missed-moment keeps its memory to itself: ", "")),
-    *(("memory_stays_in_memory", gone(f"/etc/systemd/system/{unit}")) for unit in ("swap.target", "suspend.target")),
+    *(
+        ("memory_stays_in_memory", gone(f"/etc/systemd/system/{unit}"))
+        for unit in ("hibernate.target", "suspend.target")
+    ),
     ("memory_stays_in_memory", gone("/etc/systemd/system/hibernate.target")),
     ("memory_stays_in_memory", gone("/etc/systemd/system/systemd-coredump.socket")),
-    ("memory_stays_in_memory", file("/etc/systemd/system/swap.target", "[Unit]\n")),
+    ("memory_stays_in_memory", file("/etc/systemd/system/hibernate.target", "[Unit]\n")),
     ("memory_stays_in_memory", answer("systemd-analyze cat-config systemd/journald.conf", "Storage=persistent\n")),
     ("memory_stays_in_memory", answer("systemd-analyze cat-config systemd/journald.conf", "")),
     ("memory_stays_in_memory", answer("systemd-analyze cat-config systemd/system.conf", "#DefaultLimitCORE=0\n")),
@@ -337,8 +340,9 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("recorder_answers", answer("missed-moment status --json", '{"state": "off", "faults": {}}')),
     ("recorder_answers", answer("missed-moment status --json", "{}")),
     ("memory_is_locked", edit(f"{_PROC}/status", "61440", "0")),
-    ("memory_is_locked", file("/proc/swaps", "Filename Type Size Used Priority\n/dev/zram0 partition 1 0 100\n")),
-    *(("kernel_is_set", gone(f"/proc/sys/kernel/{name}")) for name in ("panic", "sysrq", "dmesg_restrict")),
+    ("memory_is_locked", file("/proc/swaps", "Filename Type Size Used Priority\n/dev/mmcblk0p4 partition 1 0 100\n")),
+    ("kernel_is_set", gone("/proc/sys/kernel/panic")),
+    *(("kernel_is_closed", gone(f"/proc/sys/kernel/{name}")) for name in ("sysrq", "dmesg_restrict")),
     ("kernel_is_set", file("/proc/sys/kernel/core_pattern", "core\n")),
     ("kernel_is_set", file("/proc/sys/kernel/kexec_load_disabled", "0\n")),
     ("usb_is_admitted_by_rule", file("/sys/module/usbcore/parameters/authorized_default", "-1\n")),
@@ -433,7 +437,7 @@ def test_what_is_demanded_and_not_there_is_a_failure(appliance: Appliance) -> No
 
 def test_the_roles_records_add_up(appliance: Appliance) -> None:
     assert recorded(Device(appliance.root, appliance)) == demanded(
-        ["read-only,no-network", "no-consoles,usb-admission"]
+        ["read-only,no-network", "no-consoles,usb-admission,dedicated"]
     )
 
 

@@ -14,6 +14,8 @@ class Facet(StrEnum):
     """`hardening_consoles: false`: nobody logs in with a keyboard or a serial cable."""
     USB_ADMISSION = "usb-admission"
     """`hardening_usb_admission`: only some USB devices are authorized."""
+    DEDICATED = "dedicated"
+    """`hardening_dedicated`: it is a camera and nothing else."""
     NETWORK_ON = "network-on"
     """The owner has turned the network on, in the settings."""
     WATCHDOG = "watchdog"
@@ -30,5 +32,5 @@ class Facet(StrEnum):
     """The kernel is the device's: no container."""
 
 
-PLAYED = frozenset({Facet.READ_ONLY, Facet.NO_NETWORK, Facet.NO_CONSOLES, Facet.USB_ADMISSION})
+PLAYED = frozenset({Facet.READ_ONLY, Facet.NO_NETWORK, Facet.NO_CONSOLES, Facet.USB_ADMISSION, Facet.DEDICATED})
 """The facets that the playbook's variables ask for."""

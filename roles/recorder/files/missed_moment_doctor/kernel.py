@@ -1,6 +1,7 @@
 """Checks of the kernel and the hardware, on a device that has its own: no container."""
 
 import re
+from collections.abc import Iterable
 
 from missed_moment_doctor.device import Device, must
 from missed_moment_doctor.facets import Facet
@@ -11,6 +12,8 @@ _SYSCTLS = (
     ("core_pattern", "|/bin/false"),
     ("kexec_load_disabled", "1"),
     ("panic", "10"),
+)
+_DEDICATED_SYSCTLS = (
     ("sysrq", "0"),
     ("dmesg_restrict", "1"),
 )
@@ -18,16 +21,25 @@ _AUTHORIZED = "/sys/module/usbcore/parameters/authorized_default"
 
 
 def memory_is_locked(device: Device) -> None:
-    """The recorder's memory cannot be swapped out, and nothing is there to swap it to."""
+    """The recorder's memory cannot be swapped out, and nothing outside RAM is there to swap it to."""
     (locked,) = re.findall(r"^VmLck:\s+(\d+) kB", device.read(f"{device.recorder_process()}/status"), re.MULTILINE)
     must(int(locked) > 10_000, f"{locked} kB are locked")
-    swaps = device.read("/proc/swaps").splitlines()
-    must(len(swaps) == 1, swaps)
+    swaps = device.read("/proc/swaps").splitlines()[1:]
+    must(all(line.startswith("/dev/zram") for line in swaps), swaps)
 
 
 def kernel_is_set(device: Device) -> None:
     """The kernel's parameters have the values of the roles' sysctl files."""
-    for name, wanted in _SYSCTLS:
+    _have(device, _SYSCTLS)
+
+
+def kernel_is_closed(device: Device) -> None:
+    """The kernel's parameters are those of a device that is nothing but a camera."""
+    _have(device, _DEDICATED_SYSCTLS)
+
+
+def _have(device: Device, parameters: Iterable[tuple[str, str]]) -> None:
+    for name, wanted in parameters:
         found = device.read(f"/proc/sys/kernel/{name}").strip()
         must(found == wanted, f"kernel.{name} is {found}, not {wanted}")
 
@@ -73,6 +85,7 @@ def _are(device: Device, nodes: list[str], wanted: str) -> None:
 KERNEL = (
     (memory_is_locked, ()),
     (kernel_is_set, ()),
+    (kernel_is_closed, (Facet.DEDICATED,)),
     (usb_is_admitted_by_rule, (Facet.USB_ADMISSION,)),
     (kernel_is_whole, ()),
     (watchdog_is_fed, (Facet.WATCHDOG,)),
