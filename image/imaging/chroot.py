@@ -14,7 +14,6 @@ from imaging import REPOSITORY
 
 _BIN = Path(sys.executable).parent
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
-_VARIABLES = ("--extra-vars=ansible_remote_tmp=/tmp", "--extra-vars=ansible_pipelining=true")
 # $1 is the tree; each line is undone by the end of the namespace. Where systemd-resolved is there, the tree's
 # resolv.conf is a link into /run.
 _MOUNTS = """
@@ -84,7 +83,7 @@ class Chroot:
     def play(self, *options: str, playbook: str = "site.yml") -> str:
         """Run a playbook over Ansible's chroot connection and return what it said; raises CommandFailed."""
         command = [str(_BIN / "ansible-playbook"), "--connection=community.general.chroot"]
-        command += [f"--inventory={self.tree},", *_VARIABLES, *options, playbook]
+        command += [f"--inventory={self.tree},", *options, playbook]
         return self._run(command)
 
     def run(self, *command: str, stdin: str = "") -> str:
