@@ -178,6 +178,9 @@ def roles(session: nox.Session) -> None:
         session.run("python", "-m", "machines.disk", env=IMAGING)
         session.run("python", "-m", "machines.uninstall", env=IMAGING)
     session.run("molecule", "test", "--all", "--no-command-borders", env=IMAGING)
+    # After that, not beside it: there is one container at a time.
+    session.chdir("molecule")
+    session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "-v", "conversion", *session.posargs, env=IMAGING)
 
 
 @nox.session

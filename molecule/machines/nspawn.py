@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
@@ -55,8 +56,11 @@ def missing() -> str | None:
     return DebianRoot.missing() or host.missing("systemd-nspawn")
 
 
-def start() -> None:
-    """Boot a fresh container and return when it has booted; ends one that runs already."""
+def start(*devices: Path) -> None:
+    """Boot a fresh container with some of this machine's `devices`, and return when it has booted.
+
+    Ends one that runs already.
+    """
     stop()
     host.install("systemd-nspawn", "systemd-container")
     root = DEVICE.build()
@@ -67,7 +71,7 @@ def start() -> None:
     chroot = Chroot(layer.whole, layer)
     chroot.run("sh", "-euc", _PREPARE, stdin=(PLACE / "key.pub").read_text())
     (PLACE / "known_hosts").write_text("container " + chroot.run("cat", "/etc/ssh/ssh_host_ed25519_key.pub"))
-    leader = _boot(layer)
+    leader = _boot(layer, devices)
     (PLACE / "ssh_config").write_text(_ssh_config(leader))
 
 
@@ -78,10 +82,11 @@ def stop() -> None:
     remove_tree(PLACE)
 
 
-def _boot(layer: Layer) -> int:
+def _boot(layer: Layer, devices: Sequence[Path]) -> int:
     """Start the container, wait until it says that it has booted, and return the host's number of its process 1."""
     nspawn = ["systemd-nspawn", "--quiet", "--boot", "--machine=missed-moment", f"--directory={layer.whole}"]
     nspawn += ["--private-network", "--register=no", "--notify-ready=yes", "--console=read-only"]
+    nspawn += [f"--bind={device}" for device in devices]
     if not Path("/run/systemd/system").is_dir():
         nspawn.append("--keep-unit")  # nobody is there to give it a unit of its own
     # Processes and mounts of its own, which the kernel ends with the first of them. That one says who it is before it

@@ -73,8 +73,7 @@ ON_A_DEVICE = [
     (
         "network_matches_its_setting",
         "systemctl start --no-block missed-moment-network.target; sleep 1",
-        "systemctl stop missed-moment-network.target systemd-networkd.service ssh.service; "
-        "rm -f /run/missed-moment-network",
+        "rm -f /run/missed-moment-network; systemctl stop missed-moment-network.target systemd-networkd ssh",
     ),
     ("recorder_runs_since_it_was_started", "systemctl kill --signal=KILL missed-moment.service; sleep 1", ":"),
 ]

@@ -1,0 +1,1 @@
+"""Ansible's callback plugins that tests use."""
