@@ -6,6 +6,7 @@ import shims
 SENSOR = shims.Sensor()
 
 shims.encode_as_a_pi_5()
+shims.take_nv12_for_yuv420()
 shims.take_video_modes_for_raw_modes()
 shims.allocate_with(shims.MemoryAllocator)
 SENSOR.pace()

@@ -47,6 +47,22 @@ def encode_as_a_pi_5() -> None:
     picamera2.encoders.H264Encoder = picamera2.encoders.LibavH264Encoder
 
 
+def take_nv12_for_yuv420() -> None:
+    """Call the virtual camera's NV12 YUV420: brightness and sizes are the same, colours are not.
+
+    Without it, picamera2 0.3.34 neither maps nor encodes the frames: it does not know NV12. A Raspberry Pi delivers
+    YUV420 when that is asked for.
+    """
+    update = Picamera2._update_stream_config
+
+    def update_as_yuv420(camera: Picamera2, config: dict[str, Any], delivered: Any) -> None:
+        update(camera, config, delivered)
+        if config["format"] == "NV12":
+            config["format"] = "YUV420"
+
+    Picamera2._update_stream_config = update_as_yuv420
+
+
 def take_video_modes_for_raw_modes() -> None:
     """Answer what modes the sensor has from the sizes of its video.
 
