@@ -212,9 +212,10 @@ def test_a_missing_library_is_a_fault_on_a_raspberry_pi_only(
     "settings", [ButtonSettings(pin=27), ButtonSettings(switch_pin=27), ButtonSettings(switch_pin=17)]
 )
 def test_a_panel_that_cannot_be_claimed_holds_no_pin(factory: MockFactory, settings: ButtonSettings) -> None:
-    with pytest.raises(GPIOZeroError):
+    with pytest.raises(GPIOZeroError) as refused:
         GpioPanel(factory, settings, LedSettings(pin=27), lambda _: None, lambda _: None)
     GpioPanel(factory, ButtonSettings(), LedSettings(pin=27), lambda _: None, lambda _: None).close()
+    assert refused.tb is not None, "it keeps the first panel from the garbage collector, which would release the pins"
 
 
 class LgpioError(Exception):
