@@ -58,6 +58,19 @@ def test_a_switch_turned_off_before_the_first_frame_costs_no_turn() -> None:
     assert keys(chooser) == ["a", "b"]
 
 
+def test_a_camera_that_blocked_the_whole_process_is_tried_last_by_the_next_one(tmp_path: Path) -> None:
+    note, there = tmp_path / "note", [candidate("board"), candidate("webcam")]
+    before = CameraChooser(lambda: there, note)
+    blocked = first(before)
+    with before.attempt(blocked):
+        after = CameraChooser(lambda: there, note)
+    assert keys(after) == ["webcam"]
+    assert keys(after) == ["board", "webcam"]
+    assert keys(CameraChooser(lambda: there, note)) == ["board", "webcam"], "the call has returned"
+    with CameraChooser(lambda: there, tmp_path / "nowhere" / "note").attempt(blocked):
+        pass
+
+
 def refused(*errors: CameraError) -> CameraError:
     chooser = CameraChooser(lambda: [candidate(str(number)) for number in range(len(errors))])
     for each, error in zip(chooser.candidates(), errors, strict=True):

@@ -246,6 +246,22 @@ def test_a_camera_that_blocks_can_be_switched_off() -> None:
         camera.released.set()
 
 
+def test_a_camera_is_noted_while_it_is_being_started(tmp_path: Path) -> None:
+    note = tmp_path / "note"
+    seen: list[str] = []
+
+    class Noted(StagedCamera):
+        def start(self, sink: VideoSink) -> VideoFormat:
+            seen.append(note.read_text())
+            return super().start(sink)
+
+    filming = Filming(CameraChooser(lambda: [candidate(Noted())], note), FrameMeter(), Ring(10, 2**20), lambda _: None)
+    filming.start()
+    assert seen == ["staged"]
+    assert not note.exists()
+    filming.stop()
+
+
 def test_a_camera_that_was_stopped_before_its_first_frame_is_started_again_before_any_other() -> None:
     board, webcam = StagedCamera("board", "silent"), StagedCamera("webcam")
     filming = Filming(chooser(board, webcam), FrameMeter(), Ring(10, 2**20), lambda _: None)

@@ -6,6 +6,8 @@ may come back under another name.
 
 import errno
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 from missed_moment.capture import webcam
@@ -39,11 +41,17 @@ class CameraChooser:
     Each candidate gets one attempt a round. The one that filmed last comes first; the others keep their order.
     """
 
-    def __init__(self, find: Callable[[], Sequence[Candidate]]) -> None:
-        """Set up; `find` lists the candidates there are at the moment."""
+    def __init__(self, find: Callable[[], Sequence[Candidate]], note: Path | None = None) -> None:
+        """Set up; `find` lists the candidates there are at the moment.
+
+        `note` is a file in RAM that outlives this process. libcamera's bindings keep Python's lock during each call:
+        one that blocks stops every thread, and systemd's watchdog ends the process. The file then names the camera,
+        and the next process tries all others before it.
+        """
         self.name = "none"
         self._find = find
-        self._tried: set[str] = set()
+        self._note = note
+        self._tried = _read(note)
         self._refusals: dict[str, _Refusal] = {}
         self._filmed: str | None = None
 
@@ -64,6 +72,19 @@ class CameraChooser:
         for candidate in [candidate for candidate in there if candidate.key not in self._tried]:
             self._tried.add(candidate.key)
             yield candidate
+
+    @contextmanager
+    def attempt(self, candidate: Candidate) -> Iterator[None]:
+        """Note the camera while it is being started."""
+        if self._note is not None:
+            with suppress(OSError):
+                self._note.write_text(candidate.key)
+        try:
+            yield
+        finally:
+            if self._note is not None:
+                with suppress(OSError):
+                    self._note.unlink(missing_ok=True)
 
     def started(self, candidate: Candidate) -> None:
         """Note the camera that was started. It has not delivered a frame yet."""
@@ -93,8 +114,11 @@ class CameraChooser:
         return CameraError(number, "no camera films: " + "; ".join(messages))
 
 
-def choose_camera(kind: Kind, video: VideoSettings) -> CameraChooser:
-    """Return the choice of cameras of a kind: `auto` tries the board's camera first, then webcams. Opens nothing."""
+def choose_camera(kind: Kind, video: VideoSettings, note: Path | None = None) -> CameraChooser:
+    """Return the choice of cameras of a kind: `auto` tries the board's camera first, then webcams. Opens nothing.
+
+    `note`: see `CameraChooser`.
+    """
     if kind == "synthetic":
         return CameraChooser.of(SyntheticCamera(video))
     board = [Candidate("board", "picamera2", lambda: _board_camera(video))] if kind != "webcam" else []
@@ -104,7 +128,7 @@ def choose_camera(kind: Kind, video: VideoSettings) -> CameraChooser:
         found = [*board, *(_webcam_candidate(node, video) for node in nodes)]
         return found if nodes or kind == "picamera2" else [*found, Candidate("no webcam", "webcam", _no_webcam)]
 
-    return CameraChooser(find)
+    return CameraChooser(find, note)
 
 
 def choose_microphone(kind: Kind, sound: SoundSettings) -> Microphone | None:
@@ -112,6 +136,13 @@ def choose_microphone(kind: Kind, sound: SoundSettings) -> Microphone | None:
     if not sound.enabled:
         return None
     return SyntheticMicrophone() if kind == "synthetic" else AlsaMicrophone(sound.device)
+
+
+def _read(note: Path | None) -> set[str]:
+    try:
+        return set() if note is None else {note.read_text()}
+    except (OSError, ValueError):
+        return set()
 
 
 def _webcam_candidate(node: webcam.Node, video: VideoSettings) -> Candidate:

@@ -1,7 +1,8 @@
 """The boundary to device libraries: every call ends in time, and every failure is that device's own error.
 
 picamera2, libav, ALSA and the drivers below them raise any class of exception, and block without an end when hardware
-is broken. Neither may end the recorder or stop it from trying another device.
+is broken. Neither may end the recorder or stop it from trying another device. A call that blocks while it holds
+Python's lock, as those of libcamera's bindings do, is systemd's watchdog's to end (see `choice.CameraChooser`).
 """
 
 import errno

@@ -38,6 +38,8 @@ REBOOT = "reboot"
 """The file in the runtime directory by which systemd is asked to start the board again."""
 
 
+STARTING = "starting-camera"
+"""The file in the runtime directory that names the camera while it is being started."""
 _ENDINGS = {signal.SIGTERM, signal.SIGINT}
 
 
@@ -118,7 +120,7 @@ def run(places: Places, kind: Kind) -> bool:
     settings = loaded.settings
     lamps: list[Lamp] = [BoardLamp()]
     signaller = Signaller(lamps)
-    cameras = choose_camera(kind, settings.video)
+    cameras = choose_camera(kind, settings.video, places.socket.parent / STARTING)
     microphone = choose_microphone(kind, settings.sound)
     supervisor = Supervisor()
     recorder = Recorder(

@@ -102,7 +102,8 @@ class Filming:
             raise CameraError(errno.ETIMEDOUT, "too many cameras block: turn the power off and on")
         camera = _Camera(f"{candidate.name} camera", candidate.make, CameraError)
         try:
-            video = camera.start(self._take)
+            with self._cameras.attempt(candidate):
+                video = camera.start(self._take)
         except CameraError:
             self._note_hanging(candidate, camera)
             raise
