@@ -36,10 +36,10 @@ EXIT_BUG, EXIT_AGAIN = os.EX_SOFTWARE, os.EX_TEMPFAIL
 """Exit codes after an error that nobody expected, and where another start may help."""
 REBOOT = "reboot"
 """The file in the runtime directory by which systemd is asked to start the board again."""
-
-
 STARTING = "starting-camera"
 """The file in the runtime directory that names the camera while it is being started."""
+
+
 _ENDINGS = {signal.SIGTERM, signal.SIGINT}
 
 
