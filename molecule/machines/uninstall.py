@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from imaging import REPOSITORY
 from imaging.chroot import Chroot, CommandFailed, chroot_over, missing
