@@ -165,7 +165,7 @@ def export_command(directory: Path, config: Path, store: Path, socket: Path) -> 
 @_store
 @_socket
 def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
-    """Fill the USB stick DEVICE (its directory in /sys/devices) and release it, until it is pulled.
+    """Fill the USB stick DEVICE (its directory in /sys) and release it, until it is pulled.
 
     udev has systemd run this for each stick. It needs the right to mount, and a mount namespace of its own.
     """

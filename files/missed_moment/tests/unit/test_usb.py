@@ -13,7 +13,7 @@ import pytest
 if sys.platform != "linux":
     pytest.skip("libudev is part of Linux", allow_module_level=True)
 
-from missed_moment.errors import SystemDiskError
+from missed_moment.errors import StickError, SystemDiskError
 from missed_moment.export import usb
 from missed_moment.export.admission import Interface
 from missed_moment.export.claims import Claims
@@ -122,3 +122,18 @@ def test_a_disk_in_fstab_is_left_alone_before_it_is_mounted(
         usb.UsbDevice(tmp_path, lambda: Claims(frozenset({spec})), Pulled()).volume(["vfat", "ext4"])
     chosen = usb.UsbDevice(tmp_path, Claims, Pulled()).volume(["vfat", "ext4"])
     assert chosen.filesystem in {"vfat", "ext4"}
+
+
+def test_a_stick_has_the_name_of_its_port(tmp_path: Path) -> None:
+    """The exporter is given the device's number, which is new at each plug-in; the port is what an owner sees."""
+    port = tmp_path / "devices" / "1-1.2"
+    port.mkdir(parents=True)
+    number = tmp_path / "189:6"
+    number.symlink_to(port)
+    stick = usb.UsbDevice(number, Claims, Pulled())
+    assert stick.name == "1-1.2"
+    number.unlink()
+    (port / "power").mkdir()
+    with pytest.raises(StickError, match=r"1-1\.2 cannot be switched off"):
+        stick.switch_off()
+    assert not (port / "authorized").exists(), "another device may be at the port by now"

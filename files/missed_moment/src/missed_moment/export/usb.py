@@ -27,16 +27,17 @@ class UsbDevice:
     """The device at a directory in sysfs, from plugged in to switched off."""
 
     def __init__(self, path: Path, claims: Callable[[], Claims], pulled: Pulled) -> None:
-        """Set up; nothing is looked at yet. Disks that the claims hold are not used."""
+        """Set up; nothing is looked at yet. Disks that the claims hold are not used.
+
+        `path` may be a link of /sys/dev/char, which is gone with the device. It is not resolved for what is written: by
+        then another device may be at the port.
+        """
         self._path = path
+        self.name = path.resolve().name
+        """Bus and ports, as in "1-1.2": what distinguishes two sticks."""
         self._claims = claims
         self._pulled = pulled
         self._context = pyudev.Context()
-
-    @property
-    def name(self) -> str:
-        """Bus and ports, as in "1-1.2": what tells two sticks apart."""
-        return self._path.name
 
     def interfaces(self) -> list[Interface]:
         """Wait until the kernel has configured the device, and return its interfaces, as the kernel sees them.
