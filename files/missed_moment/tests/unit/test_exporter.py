@@ -220,7 +220,8 @@ def test_the_exporter_ends_although_the_stick_never_answers(tmp_path: Path) -> N
         "    threading.Event().wait()\n"
     )
     command = [sys.executable, "-u", "-c", blocked]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (ended.stdout, ended.returncode) == ("told\n", os.EX_TEMPFAIL)
 
 
