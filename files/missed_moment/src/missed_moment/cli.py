@@ -177,10 +177,10 @@ def export_stick(device: Path, config: Path, store: Path, socket: Path) -> None:
     from missed_moment.services.signals import pulled_by_signal
     from missed_moment.services.teller import Teller
 
-    device = device.resolve()  # systemd may name it by its number: /sys/dev/char/189:6
     settings = load(config).settings
     accepted = [name for name in settings.stick.filesystems if name in SUPPORTED]
-    teller = Teller(socket, device.name)
+    # systemd names it by its number (/sys/dev/char/189:6), which is another one once it is plugged in again.
+    teller = Teller(socket, device.resolve().name)
 
     def plugged() -> "UsbDevice":
         from missed_moment.export.usb import UsbDevice  # libudev is not everywhere: it is part of Linux
