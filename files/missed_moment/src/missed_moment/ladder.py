@@ -77,12 +77,11 @@ class Ladder:
         self._disk = disk
         self._run_note = runtime and runtime / _NOTE
         self._board_note = store / _NOTE
-        self._boards = 0
+        self._known_boards: int | None = None
         self._run = _Run()
 
     def begin(self) -> None:
-        """Read the notes. One that is there now tells that the recorder before ended without being told to."""
-        self._boards = _read(self._board_note, Restarts()).board
+        """Read the note in RAM. One that is there now tells that the recorder before ended without being told to."""
         if self._run_note and self._run_note.exists():
             before = _read(self._run_note, _Run())
             self._run = _Run(recorder=before.recorder + 1, in_vain=before.in_vain + 1)
@@ -111,6 +110,13 @@ class Ladder:
         if self._run_note:
             self._run_note.unlink(missing_ok=True)
 
+    @property
+    def _boards(self) -> int:
+        """Read the note in the store once; that may be mounted later than the recorder is started."""
+        if self._known_boards is None and self._board_note.parent.is_dir():
+            self._known_boards = _read(self._board_note, Restarts()).board
+        return self._known_boards or 0
+
     def _mended(self) -> None:
         if self._run.in_vain:
             self._run = self._run.model_copy(update={"in_vain": 0})
@@ -124,7 +130,7 @@ class Ladder:
         except OSError as error:
             log.error("%s cannot be written (%s)", self._board_note, error)
             return False
-        self._boards = boards
+        self._known_boards = boards
         return True
 
     def _write_run(self) -> None:

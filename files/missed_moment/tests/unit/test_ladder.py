@@ -146,3 +146,19 @@ def test_the_recorder_climbs_when_its_camera_falls_silent(tmp_path: Path, monkey
         [moment] = Catalogue(tmp_path / "store", LocalDisk()).moments()
         assert moment.info().restarts is not None
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_reboots_are_counted_though_the_store_is_mounted_late(tmp_path: Path) -> None:
+    """Else a board whose camera is broken would be started again every two minutes, for ever."""
+    stuck_ns = PATIENCE_NS + 1
+    for boards, up_s in enumerate(REBOOT_AFTER_S[:3]):
+        (tmp_path / "store").rename(tmp_path / "not mounted yet")
+        climbing = starting(tmp_path)
+        assert climbing.restarts(0).board == 0
+        (tmp_path / "not mounted yet").rename(tmp_path / "store")
+        for _ in range(ladder.RECORDERS_IN_VAIN):
+            climbing = starting(tmp_path)
+        assert climbing.look(stuck_ns, 0, up_s - 1) is Step.RECORDER
+        assert climbing.look(stuck_ns, 0, up_s) is Step.BOARD
+        assert climbing.restarts(0).board == boards + 1
+        power_off(tmp_path)

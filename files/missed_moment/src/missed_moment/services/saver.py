@@ -15,6 +15,7 @@ from missed_moment.clock import NS
 from missed_moment.errors import MissedMomentError, StoreFullError
 from missed_moment.health import Fault, Health
 from missed_moment.services.status import StoreStatus
+from missed_moment.services.store_mount import wait_for_mount
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,7 @@ class Saver:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
+        wait_for_mount(self._catalogue.root)
         self._recover()
         self._count()
         while True:
