@@ -64,11 +64,16 @@ def is_mask(path: Path) -> bool:
     return path.is_symlink() and str(path.readlink()) == "/dev/null"
 
 
+def is_alias(path: Path, units: list[str]) -> bool:
+    """Return whether the path is one more name of a unit that is masked: newer systemd has autovt@ of getty@."""
+    return path.is_symlink() and path.readlink().name != path.name and path.readlink().name in units
+
+
 def plan(units: list[str], record: Path, directory: Path) -> Plan:
     """Compare the units that are to be masked with those that are, and with the record."""
     wanted = sorted(set(units))
     ours = set(read_record(record))
-    masked = {unit for unit in wanted if is_mask(directory / unit)}
+    masked = {unit for unit in wanted if is_mask(directory / unit) or is_alias(directory / unit, wanted)}
     foreign = tuple(unit for unit in wanted if unit not in masked and os.path.lexists(directory / unit))
     mask = tuple(unit for unit in wanted if unit not in masked and unit not in foreign)
     unmask = tuple(sorted(unit for unit in ours - set(wanted) if is_mask(directory / unit)))

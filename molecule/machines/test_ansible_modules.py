@@ -106,6 +106,16 @@ def test_only_own_masks_are_taken_back(tmp_path: Path) -> None:
     assert not record.parent.exists()
 
 
+def test_one_more_name_of_a_masked_unit_is_masked_with_it(tmp_path: Path) -> None:
+    directory, record = tmp_path / "system", tmp_path / "state" / "masks"
+    directory.mkdir()
+    (directory / "autovt@.service").symlink_to("/usr/lib/systemd/system/getty@.service")
+    todo = mask(directory, record, "autovt@.service", "getty@.service")
+    assert (todo.mask, todo.foreign) == (("getty@.service",), ())  # type: ignore[attr-defined]
+    todo = mask(directory, record, "autovt@.service")
+    assert todo.foreign == ("autovt@.service",), "its unit is not masked"  # type: ignore[attr-defined]
+
+
 def test_a_unit_that_its_owner_unmasked_and_wrote_is_left_alone(tmp_path: Path) -> None:
     directory, record = tmp_path / "system", tmp_path / "state" / "masks"
     directory.mkdir()

@@ -476,3 +476,13 @@ def test_the_exit_status_counts_failures(
     monkeypatch.setattr(program.os, "geteuid", lambda: 1000)
     with pytest.raises(SystemExit, match="sudo missed-moment-doctor"):
         program.main([])
+
+
+def test_one_more_name_of_a_masked_unit_is_masked_with_it(appliance: Appliance) -> None:
+    """Newer systemd enables autovt@ as an alias of getty@."""
+    alias = appliance.root / "etc/systemd/system/autovt@.service"
+    alias.unlink()
+    alias.symlink_to("/usr/lib/systemd/system/getty@.service")
+    assert appliance.failing() == {}
+    (alias.parent / "getty@.service").unlink()
+    assert list(appliance.failing()) == ["consoles_are_masked"]

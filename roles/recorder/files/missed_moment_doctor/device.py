@@ -90,9 +90,12 @@ class Device:
         return output
 
     def is_masked(self, unit: str) -> bool:
-        """Return whether a unit is a link to /dev/null."""
+        """Return whether a unit is a link to /dev/null, or one more name of such a unit."""
         path = self.path(f"{UNITS}/{unit}")
-        return path.is_symlink() and str(path.readlink()) == "/dev/null"
+        if not path.is_symlink():
+            return False
+        target = path.readlink()
+        return str(target) == "/dev/null" or (target.name not in {unit, "null"} and self.is_masked(target.name))
 
     def fstab(self) -> dict[str, list[str]]:
         """Return the fields of each entry by its mount point; entries for swap are listed by their device."""
