@@ -134,7 +134,8 @@ def test_a_conversion_can_be_interrupted_anywhere(partition: Path) -> None:
     assert _run("systemctl is-active missed-moment.service").strip() == "active"
     assert _run(_BENEATH) == ""
     assert _run("ls -A /data").split() == ["clips", "lost+found", "state"]
-    assert _run("ls -A /etc/missed-moment-data-partition /run/missed-moment-root 2>/dev/null || true") == ""
+    assert _run("ls -d /etc/missed-moment-data-partition 2>/dev/null || true") == ""
+    assert "/run/missed-moment" not in _run("findmnt --raw --noheadings --output TARGET")
     assert "PARTUUID=" + _PARTUUID in _run("cat /etc/fstab")
     assert "growfs" not in _run("cat /etc/fstab")
 
