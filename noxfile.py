@@ -170,16 +170,24 @@ def imaging(session: nox.Session) -> None:
 
 @nox.session
 def roles(session: nox.Session) -> None:
-    """The roles on a root that nothing runs in, installed and removed; and on one that systemd has booted."""
+    """The roles on a root that nothing runs in, where it was not proven yet; and on one that systemd has booted."""
     if reason := nspawn.missing():
         skip(session, reason)
     install(session, "ansible")
     with session.chdir("molecule"):
         session.run("python", "-m", "machines.disk", env=IMAGING)
-        session.run("python", "-m", "machines.uninstall", env=IMAGING)
     session.run("molecule", "test", "--all", "--no-command-borders", env=IMAGING)
-    # After that, not beside it: there is one container at a time.
+
+
+@nox.session
+def changes(session: nox.Session) -> None:
+    """What a Pi was before and is after: uninstalled, each variable undone, a conversion interrupted at each change."""
+    if reason := nspawn.missing():
+        skip(session, reason)
+    install(session, "ansible")
     session.chdir("molecule")
+    session.run("python", "-m", "machines.uninstall", env=IMAGING)
+    # After that, not beside it: there is one container at a time.
     session.run("python", "-m", "pytest", "-p", "no:cacheprovider", "-v", "conversion", *session.posargs, env=IMAGING)
 
 
