@@ -26,6 +26,7 @@ from machines.sticks import MB
 from machines.workshop import BOARD, PRODUCTS, workshop
 
 _PLAYED = (
+    REPOSITORY / "ansible.cfg",
     REPOSITORY / "site.yml",
     REPOSITORY / "molecule" / "machines" / "provisioning.py",
     REPOSITORY / "roles",

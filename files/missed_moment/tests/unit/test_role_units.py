@@ -76,3 +76,10 @@ def test_an_exporter_s_instance_differs_each_time_a_stick_is_plugged_in() -> Non
     assert "%i.device" in values(EXPORTER, "BindsTo")
     assert "%i.device" in values(EXPORTER, "After")
     assert "-%f" in values(EXPORTER, "ReadWritePaths")
+
+
+@pytest.mark.parametrize("number", [0, 4])
+def test_the_chip_of_a_pi_5_has_each_number_that_gpiozero_opens(number: int) -> None:
+    """Chip 4 on a Pi 5, chip 0 on a Compute Module 5 and a Pi 500; kernels number it otherwise (Blinka#1119: 15)."""
+    rule = f'KERNEL!="gpiochip{number}", DRIVERS=="pinctrl-rp1", SYMLINK+="gpiochip{number}"'
+    assert any(line.startswith('SUBSYSTEM=="gpio"') and line.endswith(rule) for line in rules(DEVICE_RULES))
