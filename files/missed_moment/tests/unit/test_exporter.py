@@ -297,12 +297,12 @@ def test_a_file_system_is_used_where_the_settings_say_so(
 def test_a_device_may_be_named_by_its_number(
     stick: FolderStick, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As /sys/dev/char/189:6, a link: the stick is called after its port all the same."""
+    """As /sys/dev/char/189:6, a link, which is gone with the device: it is not resolved for what is written later."""
     (tmp_path / "usb1" / "1-1").mkdir(parents=True)
     (tmp_path / "189:6").symlink_to(tmp_path / "usb1" / "1-1")
     seen: list[Path] = []
     export_stick(stick, tmp_path, monkeypatch, tmp_path / "189:6", seen.append)
-    assert seen == [tmp_path / "usb1" / "1-1"]
+    assert seen == [tmp_path / "189:6"]
 
 
 def export_stick(

@@ -137,3 +137,10 @@ def test_a_stick_has_the_name_of_its_port(tmp_path: Path) -> None:
     with pytest.raises(StickError, match=r"1-1\.2 cannot be switched off"):
         stick.switch_off()
     assert not (port / "authorized").exists(), "another device may be at the port by now"
+
+
+def test_interfaces_are_found_by_the_device_s_number(tmp_path: Path) -> None:
+    """The kernel names them after the port, whatever link leads there."""
+    number = tmp_path / "189:6"
+    number.symlink_to(device(tmp_path, STORAGE))
+    assert interfaces_at(number) == [STORAGE]

@@ -126,7 +126,7 @@ def interfaces_at(path: Path) -> list[Interface] | None:
     try:
         found = [
             Interface(*((directory / attribute).read_text().strip() for attribute in _ATTRIBUTES))
-            for directory in sorted(path.glob(f"{path.name}:*"))
+            for directory in sorted(path.glob(f"{path.resolve().name}:*"))
         ]
     except OSError:
         return None
