@@ -12,16 +12,18 @@ import pytest
 from gpiozero.exc import GPIOZeroError
 from gpiozero.pins.mock import MockFactory, MockPWMPin
 
+from missed_moment.clock import NS
 from missed_moment.config import ButtonSettings, LedSettings
 from missed_moment.errors import PanelError
 from missed_moment.health import Fault
 from missed_moment.panel import language
 from missed_moment.panel import retried as retrying
+from missed_moment.panel import touch as touching
 from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Signaller
 from missed_moment.panel.language import Situation, Stick, choose
 from missed_moment.panel.retried import RetriedPanel
-from missed_moment.panel.touch import Press, Touch
+from missed_moment.panel.touch import Hold, Press, Touch
 from rig import wait_for
 
 
@@ -121,9 +123,13 @@ def factory() -> Iterator[MockFactory]:
     factory.close()
 
 
+def failed(error: Exception) -> None:
+    raise AssertionError(f"no pin fails here: {error}")
+
+
 def test_the_button_reports_its_press_and_the_led_shines(factory: MockFactory) -> None:
     touches: list[Touch] = []
-    panel = GpioPanel(factory, ButtonSettings(), LedSettings(), touches.append, lambda _: None)
+    panel = GpioPanel(factory, ButtonSettings(), LedSettings(), touches.append, lambda _: None, failed)
     try:
         factory.pin(17).drive_low()
         wait_for(lambda: bool(touches))
@@ -137,11 +143,61 @@ def test_the_button_reports_its_press_and_the_led_shines(factory: MockFactory) -
         panel.close()
 
 
+class LossyPin(MockPWMPin):
+    """A pin that the kernel reports no edges of while they are `lost`; it can be read all the time."""
+
+    lost = False
+
+    def _call_when_changed(self) -> None:
+        if not self.lost:
+            super()._call_when_changed()
+
+
+@pytest.mark.parametrize("active_low", [True, False])
+def test_a_lost_release_neither_forgets_nor_swallows_the_next_press(
+    active_low: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(touching, "HOLD_NS", NS // 2)
+    factory = MockFactory(pin_class=LossyPin)
+    touches: list[Touch] = []
+    settings = ButtonSettings(active_low=active_low)
+    panel = GpioPanel(factory, settings, LedSettings(), touches.append, lambda _: None, failed)
+    pin = factory.pin(17)
+    press, release = (pin.drive_low, pin.drive_high) if active_low else (pin.drive_high, pin.drive_low)
+    try:
+        press()
+        wait_for(lambda: len(touches) == 1)
+        pin.lost = True
+        release()
+        wait_for(lambda: panel._grammar.deadline_ns() is None)  # it is known to be up
+        pin.lost = False
+        press()
+        wait_for(lambda: len(touches) == 2)
+        assert [type(touch) for touch in touches] == [Press, Press]
+        wait_for(lambda: len(touches) == 3)
+        assert isinstance(touches[2], Hold), "this one is still down"
+    finally:
+        panel.close()
+
+
+def test_a_pin_that_cannot_be_read_is_reported(factory: MockFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    errors: list[Exception] = []
+    panel = GpioPanel(factory, ButtonSettings(), LedSettings(), lambda _: None, lambda _: None, errors.append)
+    try:
+        monkeypatch.setattr(factory.pin(17), "_get_state", lambda: int("bad handle"))
+        wait_for(lambda: bool(errors))
+    finally:
+        panel.close()
+    assert len(errors) == 1
+
+
 @pytest.mark.setting("button.active_low")
 @pytest.mark.parametrize("active_low", [True, False])
 def test_the_button_may_connect_to_either_side(factory: MockFactory, active_low: bool) -> None:
     touches: list[Touch] = []
-    panel = GpioPanel(factory, ButtonSettings(active_low=active_low), LedSettings(), touches.append, lambda _: None)
+    panel = GpioPanel(
+        factory, ButtonSettings(active_low=active_low), LedSettings(), touches.append, lambda _: None, failed
+    )
     try:
         pin = factory.pin(17)
         (pin.drive_low if active_low else pin.drive_high)()
@@ -153,7 +209,7 @@ def test_the_button_may_connect_to_either_side(factory: MockFactory, active_low:
 @pytest.mark.setting("button.switch_pin")
 def test_the_switch_is_told_at_start_and_when_it_moves(factory: MockFactory) -> None:
     positions: list[bool] = []
-    panel = GpioPanel(factory, ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append)
+    panel = GpioPanel(factory, ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append, failed)
     try:
         assert positions == [False]
         factory.pin(22).drive_low()
@@ -167,7 +223,7 @@ def test_the_switch_is_told_at_start_and_when_it_moves(factory: MockFactory) -> 
 @pytest.mark.setting("button.pin", "led.pin")
 def test_button_and_led_are_on_the_pins_that_the_settings_say(factory: MockFactory) -> None:
     touches: list[Touch] = []
-    panel = GpioPanel(factory, ButtonSettings(pin=5), LedSettings(pin=6), touches.append, lambda _: None)
+    panel = GpioPanel(factory, ButtonSettings(pin=5), LedSettings(pin=6), touches.append, lambda _: None, failed)
     try:
         factory.pin(5).drive_low()
         wait_for(lambda: bool(touches))
@@ -185,7 +241,7 @@ def test_contacts_may_bounce_for_as_long_as_the_settings_say(
 ) -> None:
     touches: list[Touch] = []
     settings = ButtonSettings(lockout_ms=lockout_ms)
-    panel = GpioPanel(factory, settings, LedSettings(), touches.append, lambda _: None)
+    panel = GpioPanel(factory, settings, LedSettings(), touches.append, lambda _: None, failed)
     try:
         for drive in (factory.pin(17).drive_low, factory.pin(17).drive_high) * 2:
             drive()
@@ -213,8 +269,8 @@ def test_a_missing_library_is_a_fault_on_a_raspberry_pi_only(
 )
 def test_a_panel_that_cannot_be_claimed_holds_no_pin(factory: MockFactory, settings: ButtonSettings) -> None:
     with pytest.raises(GPIOZeroError) as refused:
-        GpioPanel(factory, settings, LedSettings(pin=27), lambda _: None, lambda _: None)
-    GpioPanel(factory, ButtonSettings(), LedSettings(pin=27), lambda _: None, lambda _: None).close()
+        GpioPanel(factory, settings, LedSettings(pin=27), lambda _: None, lambda _: None, failed)
+    GpioPanel(factory, ButtonSettings(), LedSettings(pin=27), lambda _: None, lambda _: None, failed).close()
     assert refused.tb is not None, "it keeps the first panel from the garbage collector, which would release the pins"
 
 

@@ -13,10 +13,12 @@ def play(edges: list[tuple[int, bool]], until_ms: int) -> list[Touch]:
     """Feed edges (time in ms, pressed), calling `tick` exactly when the grammar asks for it."""
     grammar = TouchGrammar(LOCKOUT)
     touches: list[Touch] = []
+    level = False
     for at_ms, pressed in [*edges, (until_ms, None)]:
         while (due := grammar.deadline_ns()) is not None and due <= at_ms * MS:
-            touches += grammar.tick(due)
+            touches += grammar.tick(due, level)
         if pressed is not None:
+            level = pressed
             touches += grammar.edge(at_ms * MS, pressed)
     return touches
 
@@ -55,6 +57,33 @@ def test_a_hold_survives_contacts_that_flicker() -> None:
 
 def test_letting_go_in_time_is_no_hold() -> None:
     assert play([(100, True), (3050, False)], 9000) == [Press(100 * MS)]
+
+
+def test_a_release_that_comes_late_is_no_hold() -> None:
+    grammar = TouchGrammar(LOCKOUT)
+    assert grammar.edge(100_000 * MS, True) == [Press(100_000 * MS)]
+    assert grammar.edge(103_500 * MS, False) == []
+    assert grammar.tick(104_000 * MS, False) == []
+    assert grammar.edge(105_000 * MS, True) == [Press(105_000 * MS)]
+
+
+def test_a_lost_release_is_no_hold_and_the_next_press_counts() -> None:
+    grammar = TouchGrammar(LOCKOUT)
+    assert grammar.edge(100 * MS, True) == [Press(100 * MS)]
+    due = grammar.deadline_ns()
+    assert due is not None
+    assert grammar.tick(due, False) == []
+    assert grammar.tick(due + LOCKOUT * MS, False) == []
+    assert grammar.deadline_ns() is None
+    assert grammar.edge(due + 400 * MS, True) == [Press(due + 400 * MS)]
+
+
+def test_a_release_that_is_lost_after_a_hold_does_not_swallow_the_next_press() -> None:
+    grammar = TouchGrammar(LOCKOUT)
+    grammar.edge(100 * MS, True)
+    assert grammar.tick(3100 * MS, True) == [Hold(100 * MS)]
+    assert grammar.tick(4000 * MS, False) == []
+    assert grammar.edge(5000 * MS, True) == [Press(5000 * MS)]
 
 
 @given(st.lists(st.integers(1, 4000), max_size=60))

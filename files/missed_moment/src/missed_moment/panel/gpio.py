@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
-from gpiozero import PWMLED, Button, DigitalInputDevice
+from gpiozero import PWMLED, DigitalInputDevice, InputDevice
 from gpiozero.pins import Factory
 
 from missed_moment import clock
@@ -17,6 +17,8 @@ from missed_moment.errors import PanelError
 from missed_moment.panel.touch import Touch, TouchGrammar
 
 _DIM_HZ = 100
+_LOOK_S = 0.25
+"""Seconds between two readings of the pins: an edge that the kernel lost is made good so late."""
 _MODEL = Path("/proc/device-tree/model")
 
 
@@ -54,13 +56,17 @@ class GpioPanel:
         led: LedSettings,
         on_touch: Callable[[Touch], None],
         on_switch: Callable[[bool], None],
+        on_failed: Callable[[Exception], None],
     ) -> None:
         """Claim the pins, and take over the factory; `on_switch(closed)` gets the switch's position now, and changes.
 
-        Raises what gpiozero and lgpio raise, and then holds nothing.
+        Raises what gpiozero and lgpio raise, and then holds nothing. `on_failed` gets what they raise later, when a
+        pin is read; nothing is reported after that.
         """
         self._grammar = TouchGrammar(button.lockout_ms)
+        self._active_low = button.active_low
         self._on_touch = on_touch
+        self._on_failed = on_failed
         self._edges: SimpleQueue[tuple[int, bool] | None] = SimpleQueue()
         self._switch = None
         with ExitStack() as claimed:
@@ -70,11 +76,12 @@ class GpioPanel:
             if button.switch_pin is not None:
                 self._switch = DigitalInputDevice(button.switch_pin, pull_up=True, pin_factory=factory)
                 claimed.callback(self._switch.close)
-            self._button = Button(button.pin, pull_up=button.active_low, pin_factory=factory)
+            self._button = InputDevice(button.pin, pull_up=button.active_low, pin_factory=factory)
             claimed.callback(self._button.close)
+            # The pin's edges, not gpiozero's events: those are compared with the state that the last edge left, so that
+            # a press after a lost release is none. gpiozero keeps a weak reference to this method.
+            self._button.pin.when_changed = self._changed
             self._claimed = claimed.pop_all()
-        self._button.when_pressed = lambda: self._edges.put((clock.monotonic_ns(), True))
-        self._button.when_released = lambda: self._edges.put((clock.monotonic_ns(), False))
         if self._switch is not None:
             self._switch.when_activated = lambda: on_switch(True)
             self._switch.when_deactivated = lambda: on_switch(False)
@@ -91,20 +98,30 @@ class GpioPanel:
     def close(self) -> None:
         """Stop listening and release the pins."""
         try:
+            self._button.pin.when_changed = None
             self._button.close()
         finally:
             self._edges.put(None)
             self._thread.join()
             self._claimed.close()
 
+    def _changed(self, _: float, state: float) -> None:
+        """Take an edge of the button, in a thread of lgpio's."""
+        self._edges.put((clock.monotonic_ns(), bool(state) is not self._active_low))
+
     def _listen(self) -> None:
         while True:
             deadline_ns = self._grammar.deadline_ns()
-            wait_s = None if deadline_ns is None else max(0.0, (deadline_ns - clock.monotonic_ns()) / NS)
+            due_s = _LOOK_S if deadline_ns is None else max(0.0, (deadline_ns - clock.monotonic_ns()) / NS)
             try:
-                edge = self._edges.get(timeout=wait_s)
+                edge = self._edges.get(timeout=min(_LOOK_S, due_s))
             except Empty:
-                touches = self._grammar.tick(clock.monotonic_ns())
+                try:
+                    pressed = bool(self._button.is_active)
+                except Exception as error:  # noqa: BLE001 - gpiozero and lgpio raise classes of their own
+                    self._on_failed(error)
+                    return
+                touches = self._grammar.tick(clock.monotonic_ns(), pressed)
             else:
                 if edge is None:
                     return

@@ -2,6 +2,9 @@
 
 The first edge counts at once. Bounce is a lock-out after it, never a delay before it: a contact that chatters, or
 a press shorter than the lock-out, is still one press at its very first edge.
+
+Edges may be lost (raspberrypi/linux#5457) or come late, so none of them makes a hold: only a contact that is read as
+still closed does.
 """
 
 from dataclasses import dataclass
@@ -40,7 +43,8 @@ class TouchGrammar:
 
     def edge(self, now_ns: int, pressed: bool) -> list[Touch]:
         """The contact changed to `pressed`."""
-        touches = self.tick(now_ns)
+        self._settle(now_ns)
+        touches: list[Touch] = []
         if not pressed:
             if self._down_ns is not None and self._up_ns is None:
                 self._up_ns = now_ns
@@ -51,18 +55,24 @@ class TouchGrammar:
             self._up_ns = None  # it bounced
         return touches
 
-    def tick(self, now_ns: int) -> list[Touch]:
-        """Time passed: a hold may be due, or a release certain."""
-        if self._down_ns is None:
+    def tick(self, now_ns: int, pressed: bool) -> list[Touch]:
+        """Time passed, and the contact was read: a hold may be due, a release certain, or a release's edge lost."""
+        self._settle(now_ns)
+        if self._down_ns is None or self._up_ns is not None:
             return []
-        if self._up_ns is not None:
-            if now_ns - max(self._up_ns, self._down_ns) >= self._lockout_ns:
-                self._down_ns = self._up_ns = None
-            return []
-        if not self._held and now_ns - self._down_ns >= HOLD_NS:
+        if not pressed:
+            self._up_ns = now_ns
+        elif not self._held and now_ns - self._down_ns >= HOLD_NS:
             self._held = True
             return [Hold(self._down_ns)]
         return []
+
+    def _settle(self, now_ns: int) -> None:
+        """Believe a release once the lock-out has passed."""
+        if self._down_ns is None or self._up_ns is None:
+            return
+        if now_ns - max(self._up_ns, self._down_ns) >= self._lockout_ns:
+            self._down_ns = self._up_ns = None
 
     def deadline_ns(self) -> int | None:
         """When `tick` is to be called next; None where only an edge can change anything."""

@@ -151,7 +151,7 @@ def run(places: Places, kind: Kind) -> bool:
     server.start()
     finger = _Finger(recorder)
     panel = RetriedPanel(
-        lambda: GpioPanel(board_pins(), settings.button, settings.led, finger.touch, recorder.switch),
+        lambda: GpioPanel(board_pins(), settings.button, settings.led, finger.touch, recorder.switch, panel.fail),
         lambda complaint: _report_panel(recorder.health, complaint),
         None if settings.button.switch_pin is None else lambda: recorder.switch(False),
     )
