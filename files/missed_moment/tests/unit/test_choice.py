@@ -156,6 +156,55 @@ def test_a_picamera2_that_cannot_be_imported_is_absent_hardware_with_advice(
     assert ("plug one in" in error.strerror) is (kind == "auto")
 
 
+PI_5 = b"raspberrypi,5-model-b\0brcm,bcm2712\0"
+
+
+@pytest.mark.parametrize(
+    ("compatible", "card", "ready"),
+    [
+        (PI_5, "pispbe", True),
+        (b"raspberrypi,4-model-b\0brcm,bcm2711\0", "bcm2835-isp", True),
+        (PI_5, "rp1-cfe", False),
+        (PI_5, None, False),
+        (b"radxa,rock-5b\0", None, True),
+        (None, None, True),
+    ],
+)
+def test_picamera2_is_imported_on_a_raspberry_pi_only_once_its_image_processor_answers(
+    compatible: bytes | None, card: str | None, ready: bool, tmp_path: Path
+) -> None:
+    def query(path: Path) -> Capability:
+        if path.name == "video0":
+            raise OSError(errno.ENODEV, "it is going")
+        return Capability("driver", str(card), 0)
+
+    for name in ("video0", *(["video20"] if card else [])):
+        (tmp_path / name).touch()
+    if compatible is not None:
+        (tmp_path / "compatible").write_bytes(compatible)
+    if ready:
+        choice.require_isp(tmp_path, tmp_path / "compatible", query)
+    else:
+        with pytest.raises(CameraError, match="not loaded yet") as refused:
+            choice.require_isp(tmp_path, tmp_path / "compatible", query)
+        assert refused.value.errno == errno.ENODEV
+
+
+def test_picamera2_is_not_imported_before_the_image_processor_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    def not_yet() -> None:
+        raise CameraError(errno.ENODEV, "not loaded yet")
+
+    monkeypatch.setattr(webcam, "nodes", list)
+    monkeypatch.setitem(sys.modules, "picamera2", None)
+    monkeypatch.setattr(choice, "require_isp", not_yet)
+    camera = first(choose_camera("picamera2", SMALL_SETTINGS))
+    with pytest.raises(CameraError, match="not loaded yet"):
+        camera.make()
+    monkeypatch.setattr(choice, "require_isp", lambda: None)
+    with pytest.raises(CameraError, match="cannot be imported"):
+        camera.make()
+
+
 CAPTURE = v4l2.VIDEO_CAPTURE | v4l2.STREAMING
 
 

@@ -5,12 +5,13 @@ may come back under another name.
 """
 
 import errno
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from missed_moment.capture import webcam
+from missed_moment.capture import v4l2, webcam
 from missed_moment.capture.alsa import AlsaMicrophone
 from missed_moment.capture.camera import Camera
 from missed_moment.capture.microphone import Microphone
@@ -20,6 +21,9 @@ from missed_moment.config import SoundSettings, VideoSettings
 from missed_moment.errors import CameraError
 
 Kind = Literal["auto", "picamera2", "webcam", "synthetic"]
+
+_ISPS = frozenset({"pispbe", "bcm2835-isp"})
+"""The image processors of the Raspberry Pi 5 and of those before it, by the names that picamera2 looks for."""
 
 
 class Candidate(NamedTuple):
@@ -153,7 +157,35 @@ def _no_webcam() -> Camera:
     raise CameraError(errno.ENODEV, webcam.NO_WEBCAM)
 
 
+def require_isp(
+    dev: Path = Path("/dev"),
+    compatible: Path = Path("/proc/device-tree/compatible"),
+    query: Callable[[Path], v4l2.Capability] = v4l2.query,
+) -> None:
+    """Raise CameraError (ENODEV) on a Raspberry Pi whose image processor has no device node yet.
+
+    picamera2 chooses its encoder once, when it is imported, by the nodes there are then (picamera2/platform.py). If
+    none is that of a Pi 5, the encoder is the Pi 4's, which a Pi 5 does not have, for as long as the process runs.
+    """
+    try:
+        if b"raspberrypi," not in compatible.read_bytes():
+            return
+    except OSError:
+        return
+    for path in dev.glob("video[0-9]*"):
+        with suppress(OSError):
+            if query(path).card in _ISPS:
+                return
+    raise CameraError(
+        errno.ENODEV,
+        "the camera's drivers are not loaded yet: none of /dev/video* is the board's image processor. If this stays "
+        "so, reboot, and look at `journalctl -k`",
+    )
+
+
 def _board_camera(video: VideoSettings) -> Camera:
+    if "picamera2.platform" not in sys.modules:
+        require_isp()
     try:
         from missed_moment.capture.picamera2 import Picamera2Camera  # noqa: PLC0415 - not everywhere
     except ImportError as error:
