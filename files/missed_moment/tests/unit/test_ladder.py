@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from missed_moment import ladder
+from missed_moment import clock, ladder
 from missed_moment.capture.camera import VideoSink
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clock import NS
 from missed_moment.durable import LocalDisk
 from missed_moment.ladder import PATIENCE_NS, REBOOT_AFTER_S, TRUST_NS, Ladder, Restarts, Step, next_step
 from missed_moment.packets import VideoFormat
-from rig import FailingDisk, film, recording
+from rig import FailingDisk, StoppedDisk, filled, film, recording, wait_for
 
 HOUR_S = 3600
 
@@ -146,6 +146,26 @@ def test_the_recorder_climbs_when_its_camera_falls_silent(tmp_path: Path, monkey
         [moment] = Catalogue(tmp_path / "store", LocalDisk()).moments()
         assert moment.info().restarts is not None
     assert not list((tmp_path / "run").iterdir())
+
+
+def test_a_press_while_the_ladder_decides_is_kept_before_the_recorder_ends(tmp_path: Path) -> None:
+    disk, steps = StoppedDisk(), list[Step]()
+    with recording(tmp_path / "store", disk, wiring={"give_up": steps.append}) as recorder:
+        filled(recorder)
+        pressed: list[int] = []
+
+        def look(*_: object) -> Step:
+            if not pressed:
+                pressed.append(recorder.press())
+            return Step.RECORDER
+
+        recorder._ladder.look = look  # type: ignore[method-assign]
+        recorder._climb(clock.monotonic_ns())
+        assert pressed
+        assert steps == []
+        disk.go()
+        assert recorder.wait_saved(20)
+        wait_for(lambda: bool(steps))
 
 
 def test_reboots_are_counted_though_the_store_is_mounted_late(tmp_path: Path) -> None:

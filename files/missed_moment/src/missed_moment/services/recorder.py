@@ -34,7 +34,7 @@ from missed_moment.ring import Ring, Take
 from missed_moment.services.keeper import Keeper
 from missed_moment.services.saver import Saver
 from missed_moment.services.sources import Filming, Listening
-from missed_moment.services.status import FrameStatus, NotedFault, RingStatus, Status, power_status, versions
+from missed_moment.services.status import FrameStatus, RingStatus, Status, noted_fault, power_status, versions
 from missed_moment.services.sticks import Sticks
 
 GRACE_NS = 2 * NS
@@ -75,11 +75,10 @@ class Recorder:
         self._switched_on = True
         self._show = show
         self._size = size = ring_size(settings)
-        seconds, bitrate = size.seconds, size.bytes_per_s
         # Sound goes on for as long as the last picture is shown, and further if it is to be played earlier.
         sound_ahead_ns = round(2 * NS / settings.video.fps + max(0.0, -settings.sound.offset_ms) * 1e6)
-        self.ring = Ring(seconds, size.max_bytes, sound_ahead_ns)
-        self._post_roll_bytes = round(settings.moment.after_s * bitrate)
+        self.ring = Ring(size.seconds, size.max_bytes, sound_ahead_ns)
+        self._post_roll_bytes = round(settings.moment.after_s * size.bytes_per_s)
         self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
         self._meter = FrameMeter()
         self._ladder = Ladder(runtime, store, disk)
@@ -95,14 +94,14 @@ class Recorder:
         keep_days = 0 if settings.stick.delete_after_export else settings.store.keep_exported_days
         room = Room(self.catalogue, settings.store.when_full, timedelta(days=keep_days))
         writer = MomentWriter(self.catalogue, room, board, label, self._restarts)
-        one_moment = round(seconds * bitrate / BYTES_MARGIN) + self._post_roll_bytes
+        one_moment = round(size.max_bytes / BYTES_MARGIN) + self._post_roll_bytes
         self._saver = Saver(writer, self.catalogue, room, one_moment, self.health, self._kept, self._done)
         self._format = VideoFormat(settings.video.width, settings.video.height, settings.video.fps)
         self._problems = loaded.problems
         self._order: Order | None = None  # the one opened last
         self._ending: list[tuple[int, Take]] = []  # (when to stop waiting for its last pictures, take)
         self._sticks = Sticks()
-        self._backlog_limit_ns = round(backlog_rings * seconds * NS)
+        self._backlog_limit_ns = round(backlog_rings * size.seconds * NS)
         self._changed = threading.Condition()
         self._stopped = False
         self._settled = threading.Event()
@@ -182,15 +181,7 @@ class Recorder:
             stick=situation.stick.value,
             copied=round(situation.copied, 2),
             faults={fault.name.lower(): message for fault, message in self.health.faults().items()},
-            history=tuple(
-                NotedFault(
-                    at=clock.wall_time(noted.at_ns).at,
-                    fault=noted.fault.name.lower(),
-                    message=noted.message,
-                    over=noted.over,
-                )
-                for noted in self.health.history()
-            ),
+            history=tuple(noted_fault(noted) for noted in self.health.history()),
             restarts=self._restarts(),
             temperature_c=self._board.temperature_c(),
             power=power_status(self._board),
@@ -289,12 +280,17 @@ class Recorder:
 
     def _climb(self, now_ns: int) -> None:
         """A camera that is there and films nothing: do more about it, once what was pressed for is kept."""
+        if self._saving():
+            return
         comes, since_ns = self._filming.delivery
         for_ns = 0 if since_ns is None else now_ns - since_ns
-        if all(order.kept for order in self._saver.orders()):
-            step = self._ladder.look(0 if comes else for_ns, for_ns if comes else 0, now_ns / NS)
-            if step is not Step.NOTHING:
+        step = self._ladder.look(0 if comes else for_ns, for_ns if comes else 0, now_ns / NS)
+        with self._changed:  # no press may come between the last look and the end
+            if step is not Step.NOTHING and not self._saving():
                 self._give_up(step)
+
+    def _saving(self) -> bool:
+        return any(not order.kept for order in self._saver.orders())
 
     def _frames(self, unusable: int) -> FrameStatus:
         first_ns = self._meter.first_arrival_ns
@@ -326,13 +322,11 @@ class Recorder:
         return "on" if self._listening.delivery.comes else "silent"
 
     def _situation(self) -> Situation:
-        if self._meter.last_arrival_ns is None or not self._filming.wanted:
-            camera: Literal["off", "filling", "recording"] = "off"
-        else:
+        camera: Literal["off", "filling", "recording"] = "off"
+        if self._meter.last_arrival_ns is not None and self._filming.wanted:
             full = self.ring.state().seconds >= self.settings.moment.before_s
             camera = "recording" if full else "filling"
-        saving = any(not order.kept for order in self._saver.orders())
-        return Situation(camera, saving, self._sticks.state, self._sticks.copied, tuple(self.health.faults()))
+        return Situation(camera, self._saving(), self._sticks.state, self._sticks.copied, tuple(self.health.faults()))
 
     def _kept(self, _: Order) -> None:
         with self._changed:

@@ -7,8 +7,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from missed_moment import __version__
+from missed_moment import __version__, clock
 from missed_moment.board import USB_HIGH_MA, Board
+from missed_moment.health import Noted
 from missed_moment.ladder import Restarts
 
 
@@ -102,6 +103,12 @@ class Status(_Part):
     temperature_c: float | None
     power: PowerStatus = PowerStatus()
     versions: dict[str, str]
+
+
+def noted_fault(noted: Noted) -> NotedFault:
+    """Give a fault of the history its time of day."""
+    at = clock.wall_time(noted.at_ns).at
+    return NotedFault(at=at, fault=noted.fault.name.lower(), message=noted.message, over=noted.over)
 
 
 def power_status(board: Board) -> PowerStatus:
