@@ -4,6 +4,9 @@ A message says what happened, to what, and what to do about it: it is read by th
 LED, through `missed-moment status` or the journal.
 """
 
+import errno
+import os
+
 
 class MissedMomentError(Exception):
     """Root of all errors raised here."""
@@ -71,6 +74,20 @@ class MemoryLockError(MissedMomentError, OSError):
 
 class PanelError(MissedMomentError, OSError):
     """Button or LED cannot be used."""
+
+
+def is_busy(error: BaseException | None) -> bool:
+    """Whether another program holds a device: EBUSY on the error itself, or on one that led to it.
+
+    libcamera raises std::system_error, which Python gets as a RuntimeError that ends in the text of its errno.
+    """
+    seen: set[int] = set()
+    while error is not None and id(error) not in seen:
+        if getattr(error, "errno", None) == errno.EBUSY or str(error).endswith(os.strerror(errno.EBUSY)):
+            return True
+        seen.add(id(error))
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def reason(error: Exception) -> str:

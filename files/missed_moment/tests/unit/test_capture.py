@@ -24,7 +24,7 @@ from missed_moment.capture.synthetic import FLASH_S, SyntheticCamera, paint
 from missed_moment.capture.webcam import WebcamCamera
 from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
-from missed_moment.errors import CameraError
+from missed_moment.errors import CameraError, is_busy
 from missed_moment.h264 import ParameterSets
 from missed_moment.packets import VideoFormat, VideoPacket
 from rig import SMALL_SETTINGS, wait_for
@@ -245,9 +245,27 @@ def test_a_webcam_in_use_is_one_message() -> None:
 
     with pytest.raises(CameraError) as refused:
         webcam_camera(open_device).start(lambda _: None)
-    assert refused.value.errno == errno.EIO
+    assert refused.value.errno == errno.EBUSY
+    assert "stop the program" in refused.value.strerror
     assert refused.value.strerror.count("busy") == 1
     assert "HD Cam (/dev/video0)" in refused.value.strerror
+
+
+def test_a_busy_camera_is_known_by_any_error_that_led_to_the_one_at_hand() -> None:
+    """As libcamera's bindings and picamera2 raise it."""
+
+    def wrapped(first: Exception) -> Exception:
+        try:
+            try:
+                raise first
+            except RuntimeError:
+                raise RuntimeError("Camera __init__ sequence did not complete.")  # noqa: B904 - as picamera2 does
+        except RuntimeError as error:
+            return error
+
+    assert is_busy(wrapped(RuntimeError("Failed to acquire camera: Device or resource busy")))
+    assert is_busy(OSError(errno.EBUSY, "busy"))
+    assert not is_busy(wrapped(RuntimeError("Failed to acquire camera: No such device")))
 
 
 @pytest.mark.parametrize("error", [IndexError("no stream"), KeyError("pts"), ValueError("0 bytes")])

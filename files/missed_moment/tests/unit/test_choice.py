@@ -80,6 +80,7 @@ def refused(*errors: CameraError) -> CameraError:
 
 ABSENT = CameraError(errno.ENODEV, "no webcam is found")
 BUSY = CameraError(errno.EIO, "the webcam is busy")
+HELD = CameraError(errno.EBUSY, "another program uses it")
 BLOCKED = CameraError(errno.ETIMEDOUT, "the webcam does not answer")
 
 
@@ -88,6 +89,8 @@ BLOCKED = CameraError(errno.ETIMEDOUT, "the webcam does not answer")
     [
         ((ABSENT, ABSENT), errno.ENODEV, "no camera films: no webcam is found"),
         ((ABSENT, BUSY), errno.EIO, "no camera films: the webcam is busy"),
+        ((ABSENT, HELD), errno.EBUSY, "no camera films: another program uses it"),
+        ((BUSY, HELD), errno.EIO, "no camera films: the webcam is busy; another program uses it"),
         ((BUSY, BLOCKED, ABSENT), errno.ETIMEDOUT, "no camera films: the webcam is busy; the webcam does not answer"),
     ],
 )

@@ -236,6 +236,14 @@ def test_absent_cameras_are_no_reason_for_the_recovery_ladder() -> None:
         assert set(faults) == {"no camera films: none on the board; no webcam"}
 
 
+def test_a_camera_that_another_program_holds_is_no_reason_for_the_recovery_ladder() -> None:
+    held = StagedCamera(start=CameraError(errno.EBUSY, "another program uses it: stop it"))
+    with kept(held) as (keeper, signs, faults):
+        wait_for(lambda: len(signs) >= 3)
+        assert keeper.delivery.since_ns is None
+        assert set(faults) == {"no camera films: another program uses it: stop it"}
+
+
 def test_a_camera_that_blocks_can_be_switched_off() -> None:
     camera = StagedCamera(start="block")
     with kept(camera) as (keeper, signs, faults):

@@ -101,7 +101,7 @@ class CameraChooser:
         self._refusals.clear()
 
     def refused(self, candidate: Candidate, error: CameraError) -> None:
-        """Note why a candidate does not film. ENODEV as errno means that it is absent."""
+        """Note why a candidate does not film. ENODEV as errno: it is absent; EBUSY: another program holds it."""
         self._refusals[candidate.key] = _Refusal(error.errno or errno.EIO, error.strerror or str(error))
 
     def postponed(self) -> None:
@@ -109,11 +109,19 @@ class CameraChooser:
         self._tried.clear()
 
     def error(self) -> CameraError:
-        """Return one error for all candidates: ENODEV if there is no hardware, ETIMEDOUT if some of it blocks."""
+        """Return one error for all candidates: the errno is that of the worst.
+
+        ENODEV if there is no hardware, EBUSY if other programs hold all of it, ETIMEDOUT if some of it blocks.
+        """
         present = [refusal for refusal in self._refusals.values() if refusal.errno != errno.ENODEV]
         refusals = present or list(self._refusals.values())
         numbers = {refusal.errno for refusal in refusals}
-        number = errno.ETIMEDOUT if errno.ETIMEDOUT in numbers else errno.EIO if present else errno.ENODEV
+        if errno.ETIMEDOUT in numbers:
+            number = errno.ETIMEDOUT
+        elif numbers == {errno.EBUSY}:
+            number = errno.EBUSY
+        else:
+            number = errno.EIO if present else errno.ENODEV
         messages = dict.fromkeys(refusal.message for refusal in refusals)
         return CameraError(number, "no camera films: " + "; ".join(messages))
 

@@ -20,7 +20,7 @@ from picamera2.sensor_format import SensorFormat
 from missed_moment.capture.camera import VideoSink
 from missed_moment.capture.sensor_modes import SensorMode, choose_mode
 from missed_moment.config import VideoSettings
-from missed_moment.errors import CameraError
+from missed_moment.errors import CameraError, is_busy
 from missed_moment.packets import VideoFormat, VideoPacket
 
 log = logging.getLogger(__name__)
@@ -119,10 +119,15 @@ def _open(place: int) -> Picamera2:
         camera.__init__(place)
         opened = True
     except RuntimeError as error:
+        if is_busy(error):
+            raise CameraError(
+                errno.EBUSY,
+                "another program uses the camera on the board's connector: stop it (`sudo fuser -v /dev/media*` lists "
+                "it)",
+            ) from error
         raise CameraError(
             errno.EIO,
-            f"the camera on the board's connector cannot be opened ({error}): check its cable, and that no other "
-            "program uses it",
+            f"the camera on the board's connector cannot be opened ({error}): check its cable",
         ) from error
     finally:
         if not opened:

@@ -93,13 +93,15 @@ class WebcamCamera:
         except OSError as error:
             if error.errno in _NO_DEVICE:
                 raise CameraError(errno.ENODEV, NO_WEBCAM) from error
-            raise CameraError(errno.EIO, f"{self._path} cannot be opened ({error.strerror})") from error
+            number = errno.EBUSY if error.errno == errno.EBUSY else errno.EIO
+            raise CameraError(number, f"{self._path} cannot be opened ({error.strerror})") from error
         if not capability.films:
             raise CameraError(errno.ENODEV, NO_WEBCAM)
         return capability.card
 
     def _open_node(self, card: str) -> InputContainer:
         refused: dict[str, None] = {}
+        number = errno.EBUSY
         options = {
             "video_size": f"{self._video.width}x{self._video.height}",
             "framerate": str(self._video.fps),
@@ -110,10 +112,12 @@ class WebcamCamera:
                 return self._open(str(self._path), format="v4l2", options=wish)
             except (FFmpegError, OSError) as error:
                 refused[error.strerror or str(error)] = None
+                number = number if error.errno == errno.EBUSY else errno.EIO
+        advice = f"stop the program that uses it (`sudo fuser -v {self._path}` lists it)"
         raise CameraError(
-            errno.EIO,
-            f"the webcam {card} ({self._path}) delivers no frames ({', '.join(refused)}): close other programs that "
-            "use it, or plug it in again",
+            number,
+            f"the webcam {card} ({self._path}) delivers no frames ({', '.join(refused)}): "
+            + (advice if number == errno.EBUSY else f"{advice}, or plug it in again"),
         )
 
     def _encode(self, container: InputContainer, video: VideoFormat, sink: VideoSink) -> None:

@@ -19,11 +19,18 @@ _BACK_OFF_S = (0.0, 1.0, 2.0, 5.0, 10.0)
 """What did deliver is started again at once; what does not start, less and less often."""
 
 
+_NOT_OURS = frozenset({errno.ENODEV, errno.EBUSY})
+"""Errors that no restart of the recorder or the board mends: there is no device, or another program holds it."""
+
+
 class Source(Protocol):
     """A device with what takes its packets: see `services.sources`. Neither call blocks for long."""
 
     def start(self) -> None:
-        """Start the device. Raises CameraError or MicrophoneError: ENODEV if there is none, ETIMEDOUT if it blocks."""
+        """Start the device. Raises CameraError or MicrophoneError.
+
+        ENODEV if there is none, EBUSY if another program holds it, ETIMEDOUT if it blocks.
+        """
 
     def fell_silent(self) -> str:
         """Note that it delivers nothing and will be stopped; returns the message for the owner."""
@@ -39,7 +46,8 @@ class Source(Protocol):
 class Delivery(NamedTuple):
     """Whether packets come, and since when they do or do not.
 
-    That is None where it is nobody's fault that none come: the device is switched off, or there is none.
+    That is None where it is nobody's fault that none come: the device is switched off, there is none, or another
+    program holds it.
     """
 
     comes: bool
@@ -130,7 +138,7 @@ class Keeper:
         self._report(None)
 
     def _failed(self, error: CameraError | MicrophoneError) -> None:
-        if error.errno == errno.ENODEV:
+        if error.errno in _NOT_OURS:
             self.delivery = Delivery(False, None)
         self._report(error.strerror or str(error))
         if error.errno != errno.ETIMEDOUT:
