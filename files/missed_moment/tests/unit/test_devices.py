@@ -244,14 +244,25 @@ def test_a_camera_that_another_program_holds_is_no_reason_for_the_recovery_ladde
         assert set(faults) == {"no camera films: another program uses it: stop it"}
 
 
-def test_a_camera_that_blocks_can_be_switched_off() -> None:
-    camera = StagedCamera(start="block")
+@pytest.mark.parametrize(("start", "stop"), [("block", None), ("film", "block")])
+def test_a_camera_that_hangs_as_it_is_switched_off_is_a_fault_and_no_sign_of_life(
+    start: str, stop: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its sensor may be on (picamera2#1264): systemd's watchdog has to end the process."""
+    monkeypatch.setattr(keeping, "_OFF_S", 0.02)
+    camera = StagedCamera(start=start, stop=stop)
     with kept(camera) as (keeper, signs, faults):
-        wait_for(lambda: camera.starts == 1)
+        wait_for(lambda: camera.starts == 1 and (start == "block" or "alive" in signs))
         keeper.switch(False)
         wait_for(lambda: "off" in signs)
-        assert faults[-1] == ""
+        signs.clear()
+        told = len(faults)
+        wait_for(lambda: len(faults) > told + 2)
+        assert signs == []
+        assert "does not answer" in faults[-1]
         camera.released.set()
+        wait_for(lambda: "alive" in signs)
+        wait_for(lambda: faults[-1] == "")
 
 
 def test_a_camera_is_noted_while_it_is_being_started(tmp_path: Path) -> None:

@@ -39,6 +39,10 @@ class Source(Protocol):
         """Stop it. Raises as `start` does."""
 
     @property
+    def hangs(self) -> str | None:
+        """The message about a device that was left behind in a call; None if there is none."""
+
+    @property
     def last_arrival_ns(self) -> int | None:
         """When its last packet came; None where none has come since it was started."""
 
@@ -72,7 +76,7 @@ class Keeper:
         `report` is told what is wrong, None while nothing is. `on_off` is called when the device has been switched
         off and nothing more will come. `alive` is called again and again while there is nothing that a restart of
         the process could mend: packets come, or the device is switched off, or there is none. Not while a device
-        that is there stays silent, or hangs as it is started or stopped.
+        that is there stays silent, or hangs as it is started or stopped: its sensor may be on.
         """
         self._source = source
         self._report = report
@@ -118,7 +122,10 @@ class Keeper:
                 break
             if not self._wanted.is_set():
                 self.delivery = Delivery(False, None)
-                self._alive()
+                hangs = self._source.hangs
+                self._report(hangs)  # what is switched off is not broken, unless it cannot be switched off
+                if not hangs:
+                    self._alive()
                 self._disturb.wait(_OFF_S)
                 continue
             if self.delivery.since_ns is None:
@@ -130,7 +137,6 @@ class Keeper:
             except (CameraError, MicrophoneError) as error:
                 self._failed(error)
             if not self._wanted.is_set():
-                self._report(None)  # what is switched off is not broken
                 self._on_off()
             failures = 0 if self._source.last_arrival_ns else failures + 1
             if not self._disturb.is_set():

@@ -91,6 +91,11 @@ class Filming:
             raise
 
     @property
+    def hangs(self) -> str | None:
+        """The message about a camera that hangs as it is started or stopped."""
+        return next((str(camera.blocked().strerror) for camera in self._hanging.values() if camera.hangs), None)
+
+    @property
     def last_arrival_ns(self) -> int | None:
         """When the last picture came."""
         return self._meter.last_arrival_ns
@@ -146,6 +151,11 @@ class Listening:
     def stop(self) -> None:
         """Stop it. Raises MicrophoneError."""
         self._guarded.stop()
+
+    @property
+    def hangs(self) -> str | None:
+        """The message about a microphone that hangs as it is started or stopped."""
+        return str(self._guarded.blocked().strerror) if self._guarded.hangs else None
 
     def _guard(self) -> Guarded[PcmBlock, None]:
         return Guarded(self._microphone.name.removeprefix("the "), lambda: self._microphone, MicrophoneError)
