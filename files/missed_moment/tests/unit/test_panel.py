@@ -211,11 +211,46 @@ def test_the_switch_is_told_at_start_and_when_it_moves(factory: MockFactory) -> 
     positions: list[bool] = []
     panel = GpioPanel(factory, ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append, failed)
     try:
-        assert positions == [False]
+        wait_for(lambda: positions == [False])
         factory.pin(22).drive_low()
         wait_for(lambda: positions == [False, True])
         factory.pin(22).drive_high()
         wait_for(lambda: positions == [False, True, False])
+    finally:
+        panel.close()
+
+
+def test_the_switch_is_read_though_its_edges_are_lost() -> None:
+    factory = MockFactory(pin_class=LossyPin)
+    positions: list[bool] = []
+    panel = GpioPanel(factory, ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append, failed)
+    try:
+        wait_for(lambda: positions == [False])
+        factory.pin(22).lost = True
+        factory.pin(22).drive_low()
+        wait_for(lambda: positions == [False, True])
+        factory.pin(22).drive_high()
+        wait_for(lambda: positions == [False, True, False])
+    finally:
+        panel.close()
+
+
+def test_a_switch_that_moves_just_after_it_was_read_is_reported_as_it_is_now() -> None:
+    class MovingPin(MockPWMPin):
+        moves = 3
+
+        def _get_state(self) -> bool:
+            state = bool(self._state)
+            if self.info.name == "GPIO22" and self.when_changed is not None and self.moves:
+                self.moves -= 1
+                (self.drive_low if state else self.drive_high)()
+            return state
+
+    factory = MockFactory(pin_class=MovingPin)
+    positions: list[bool] = []
+    panel = GpioPanel(factory, ButtonSettings(switch_pin=22), LedSettings(), lambda _: None, positions.append, failed)
+    try:
+        wait_for(lambda: factory.pin(22).moves == 0 and positions[-1:] == [not factory.pin(22)._state], 5)
     finally:
         panel.close()
 

@@ -6,8 +6,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import Literal
 
-from gpiozero import PWMLED, DigitalInputDevice, InputDevice
+from gpiozero import PWMLED, InputDevice
 from gpiozero.pins import Factory
 
 from missed_moment import clock
@@ -58,7 +59,7 @@ class GpioPanel:
         on_switch: Callable[[bool], None],
         on_failed: Callable[[Exception], None],
     ) -> None:
-        """Claim the pins, and take over the factory; `on_switch(closed)` gets the switch's position now, and changes.
+        """Claim the pins, and take over the factory; `on_switch(closed)` gets the switch's position first, and changes.
 
         Raises what gpiozero and lgpio raise, and then holds nothing. `on_failed` gets what they raise later, when a
         pin is read; nothing is reported after that.
@@ -67,25 +68,25 @@ class GpioPanel:
         self._active_low = button.active_low
         self._on_touch = on_touch
         self._on_failed = on_failed
-        self._edges: SimpleQueue[tuple[int, bool] | None] = SimpleQueue()
-        self._switch = None
+        self._on_switch = on_switch
+        self._edges: SimpleQueue[tuple[int, bool] | Literal["look", "end"]] = SimpleQueue()
+        self._switch: InputDevice | None = None
+        self._closed: bool | None = None  # the switch, as it was reported last
         with ExitStack() as claimed:
             claimed.callback(factory.close)
             self._led = PWMLED(led.pin, frequency=None, pin_factory=factory)
             claimed.callback(self._led.close)
             if button.switch_pin is not None:
-                self._switch = DigitalInputDevice(button.switch_pin, pull_up=True, pin_factory=factory)
+                self._switch = InputDevice(button.switch_pin, pull_up=True, pin_factory=factory)
                 claimed.callback(self._switch.close)
+                self._switch.pin.when_changed = self._switch_changed
             self._button = InputDevice(button.pin, pull_up=button.active_low, pin_factory=factory)
             claimed.callback(self._button.close)
             # The pin's edges, not gpiozero's events: those are compared with the state that the last edge left, so that
             # a press after a lost release is none. gpiozero keeps a weak reference to this method.
             self._button.pin.when_changed = self._changed
             self._claimed = claimed.pop_all()
-        if self._switch is not None:
-            self._switch.when_activated = lambda: on_switch(True)
-            self._switch.when_deactivated = lambda: on_switch(False)
-            on_switch(bool(self._switch.is_active))
+        self._edges.put("look")
         self._thread = threading.Thread(target=self._listen, name="button", daemon=True)
         self._thread.start()
 
@@ -101,7 +102,7 @@ class GpioPanel:
             self._button.pin.when_changed = None
             self._button.close()
         finally:
-            self._edges.put(None)
+            self._edges.put("end")
             self._thread.join()
             self._claimed.close()
 
@@ -109,22 +110,33 @@ class GpioPanel:
         """Take an edge of the button, in a thread of lgpio's."""
         self._edges.put((clock.monotonic_ns(), bool(state) is not self._active_low))
 
+    def _switch_changed(self, _: float, __: float) -> None:
+        """Take an edge of the switch, in a thread of lgpio's: it says that the switch has to be read, not how it is."""
+        self._edges.put("look")
+
     def _listen(self) -> None:
-        while True:
-            deadline_ns = self._grammar.deadline_ns()
-            due_s = _LOOK_S if deadline_ns is None else max(0.0, (deadline_ns - clock.monotonic_ns()) / NS)
-            try:
-                edge = self._edges.get(timeout=min(_LOOK_S, due_s))
-            except Empty:
+        while (edge := self._next()) != "end":
+            if isinstance(edge, tuple):
+                touches = self._grammar.edge(*edge)
+            else:
                 try:
                     pressed = bool(self._button.is_active)
+                    closed = None if self._switch is None else bool(self._switch.is_active)
                 except Exception as error:  # noqa: BLE001 - gpiozero and lgpio raise classes of their own
                     self._on_failed(error)
                     return
                 touches = self._grammar.tick(clock.monotonic_ns(), pressed)
-            else:
-                if edge is None:
-                    return
-                touches = self._grammar.edge(*edge)
+                if closed is not None and closed is not self._closed:
+                    self._closed = closed
+                    self._on_switch(closed)
             for touch in touches:
                 self._on_touch(touch)
+
+    def _next(self) -> tuple[int, bool] | Literal["look", "end"]:
+        """Wait for an edge, or until the pins have to be read."""
+        deadline_ns = self._grammar.deadline_ns()
+        due_s = _LOOK_S if deadline_ns is None else max(0.0, (deadline_ns - clock.monotonic_ns()) / NS)
+        try:
+            return self._edges.get(timeout=min(_LOOK_S, due_s))
+        except Empty:
+            return "look"

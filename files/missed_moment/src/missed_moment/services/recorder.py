@@ -213,12 +213,13 @@ class Recorder:
         return [self._filming, *([self._listening] if self._listening else [])]
 
     def _arm(self) -> None:
-        on = self._switched_on and not self._exposed
-        if not on:
-            self._forget_everything()
-            self._settled.set()
-        for keeper in self._keepers():
-            keeper.switch(on)
+        with self._changed:  # the one who comes last sees both reasons, and switches last
+            on = self._switched_on and not self._exposed
+            if not on:
+                self._forget_everything()
+                self._settled.set()
+            for keeper in self._keepers():
+                keeper.switch(on)
 
     def _look_for_exposure(self) -> None:
         complaint = self._exposure()
