@@ -128,6 +128,42 @@ def test_a_start_that_blocks_is_left_behind_and_undone_when_it_returns() -> None
     assert camera.stops == 1
 
 
+def test_a_device_whose_library_blocks_as_it_is_imported_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "MAKE_S", 0.5)
+    released, camera = threading.Event(), StagedCamera()
+
+    def make() -> StagedCamera:
+        released.wait(20)
+        return camera
+
+    guarded_camera: Guarded[VideoPacket, VideoFormat] = Guarded("camera", make, CameraError)
+    with pytest.raises(CameraError, match=r"does not answer within 0\.5 s") as blocked:
+        guarded_camera.start(lambda _: None)
+    assert blocked.value.errno == errno.ETIMEDOUT
+    assert guarded_camera.hangs
+    released.set()
+    wait_for(lambda: not guarded_camera.hangs)
+    assert camera.starts == 0
+
+
+def test_a_library_may_take_longer_to_import_than_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guarded, "CALL_S", 0.1)
+    slow, camera = threading.Event(), StagedCamera("slow")
+
+    def make() -> StagedCamera:
+        assert keeper.delivery.since_ns is None, "the recovery ladder does not count yet"
+        slow.wait(0.3)
+        return camera
+
+    filming = Filming(CameraChooser(lambda: [Candidate("slow", "slow", make)]), FrameMeter(), Ring(9, 2**20), print)
+    keeper = Keeper(filming, lambda _: None, lambda: None)
+    keeper.start()
+    try:
+        wait_for(lambda: keeper.delivery.comes)
+    finally:
+        keeper.stop(5)
+
+
 def test_a_stop_that_blocks_lets_nothing_pass_any_more() -> None:
     camera, packets = StagedCamera(start="silent", stop="block"), []
     guarded_camera = guard(camera)

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 CALL_S = 8.0
 """Seconds after which a start or a stop counts as blocked. A fault is due 10 s after the call."""
+MAKE_S = 20.0
+"""Seconds after which making a device counts as blocked. That imports its library: a Zero 2 W takes several seconds,
+and picamera2 opens every node in /dev/video* while it is imported."""
 
 _Packet = TypeVar("_Packet")
 _Packet_co = TypeVar("_Packet_co", covariant=True)
@@ -56,7 +59,7 @@ class Guarded(Generic[_Packet, _Started]):
         make: Callable[[], Device[_Packet, _Started]],
         error: type[CameraError] | type[MicrophoneError],
     ) -> None:
-        """Set up; `make` returns the device and may import its library, without a time limit."""
+        """Set up; `make` returns the device and may import its library."""
         self._name = name
         self._make = make
         self._error = error
@@ -66,14 +69,15 @@ class Guarded(Generic[_Packet, _Started]):
         self._returned.set()
         self._shut = False
         self._settled = False
+        self._limit_s = CALL_S
         self._lock = threading.Lock()
 
     def blocked(self) -> CameraError | MicrophoneError:
         """Return the error of a call that blocks."""
         return self._error(
             errno.ETIMEDOUT,
-            f"the {self._name} does not answer within {CALL_S:g} s: unplug it and plug it in again, or turn the power "
-            "off and on",
+            f"the {self._name} does not answer within {self._limit_s:g} s: unplug it and plug it in again, or turn the "
+            "power off and on",
         )
 
     @property
@@ -105,8 +109,8 @@ class Guarded(Generic[_Packet, _Started]):
         def make() -> None:
             self._device = self._make()
 
-        self._converted(make, "start")
-        return self._converted(lambda: self._in_time(begin, "start"), "start")
+        self._converted(lambda: self._in_time(make, "make", MAKE_S), "start")
+        return self._converted(lambda: self._in_time(begin, "start", CALL_S), "start")
 
     def stop(self) -> None:
         """Stop the device. Nothing passes afterwards, whatever happens."""
@@ -114,7 +118,7 @@ class Guarded(Generic[_Packet, _Started]):
         if device is None:
             return
         try:
-            self._converted(lambda: self._in_time(device.stop, "stop"), "stop")
+            self._converted(lambda: self._in_time(device.stop, "stop", CALL_S), "stop")
         finally:
             self._shut = True
 
@@ -131,7 +135,7 @@ class Guarded(Generic[_Packet, _Started]):
                 "`journalctl -u missed-moment` has the details",
             ) from error
 
-    def _in_time(self, work: Callable[[], _Result], verb: str) -> _Result:
+    def _in_time(self, work: Callable[[], _Result], verb: str, limit_s: float) -> _Result:
         outcomes: SimpleQueue[_Outcome] = SimpleQueue()
 
         def run() -> None:
@@ -143,6 +147,7 @@ class Guarded(Generic[_Packet, _Started]):
                 self._returned.set()
 
         self._settled = False
+        self._limit_s = limit_s
         self._returned.clear()
         threading.Thread(target=run, name=f"{verb} {self._name}", daemon=True).start()
         outcome = self._wait(outcomes)
@@ -155,7 +160,7 @@ class Guarded(Generic[_Packet, _Started]):
     def _wait(self, outcomes: SimpleQueue[_Outcome]) -> _Outcome | None:
         """Return the outcome; None if the call blocks, in which case the device is shut before a late return."""
         try:
-            return outcomes.get(timeout=CALL_S)
+            return outcomes.get(timeout=self._limit_s)
         except Empty:
             pass
         with self._lock:

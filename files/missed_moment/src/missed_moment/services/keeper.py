@@ -128,8 +128,6 @@ class Keeper:
                     self._alive()
                 self._disturb.wait(_OFF_S)
                 continue
-            if self.delivery.since_ns is None:
-                self.delivery = Delivery(False, clock.monotonic_ns())
             try:
                 self._source.start()
                 self._watch()
@@ -146,13 +144,21 @@ class Keeper:
     def _failed(self, error: CameraError | MicrophoneError) -> None:
         if error.errno in _NOT_OURS:
             self.delivery = Delivery(False, None)
+        elif self._wanted.is_set():
+            self._wait_from(clock.monotonic_ns())
         self._report(error.strerror or str(error))
         if error.errno != errno.ETIMEDOUT:
             self._alive()
 
+    def _wait_from(self, now_ns: int) -> None:
+        """Count from the end of the first start: importing a camera's library may take as long as its patience."""
+        if self.delivery.since_ns is None:
+            self.delivery = Delivery(False, now_ns)
+
     def _watch(self) -> None:
         """Return when the device has fallen silent, or was switched off."""
         started_ns = clock.monotonic_ns()
+        self._wait_from(started_ns)
         while not self._disturb.wait(_LOOK_S):
             last_ns = self._source.last_arrival_ns
             silent_ns = clock.monotonic_ns() - (last_ns or started_ns)
