@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from missed_moment import clock
+from missed_moment.capture import encoder as encoding
 from missed_moment.capture import v4l2
 from missed_moment.capture.encoder import SoftwareEncoder
 from missed_moment.capture.meter import FrameMeter
@@ -26,6 +27,7 @@ from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError, is_busy
 from missed_moment.h264 import ParameterSets
+from missed_moment.memory_budget import BYTES_MARGIN
 from missed_moment.packets import VideoFormat, VideoPacket
 from rig import SMALL_SETTINGS, wait_for
 
@@ -298,6 +300,21 @@ def test_the_encoder_keeps_to_its_bit_rate() -> None:
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
         size += sum(len(packet.data) for packet in encoder.encode(frame, number * NS // 30))
     assert 0.5 < size * 8 / 3 / 2_000_000 < 2.0
+
+
+def test_what_the_encoder_did_not_need_while_nothing_moved_is_not_spent_later() -> None:
+    fps, bitrate, still_s = 30, 500_000, 20
+    encoder, noise = SoftwareEncoder(VideoFormat(256, 144, fps), bitrate), np.random.default_rng(1)
+    planes = np.full((216, 256), 128, dtype=np.uint8)
+    sizes = []
+    for number in range((still_s + 3) * fps):
+        if number >= still_s * fps:
+            planes = noise.integers(0, 255, planes.shape).astype(np.uint8)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        sizes.append(sum(len(packet.data) for packet in encoder.encode(frame, number * NS // fps)))
+    first, *others = (sum(sizes[second * fps :][:fps]) * 8 / bitrate for second in range(still_s, still_s + 3))
+    assert first <= encoding.PEAK + encoding.SAVED_S
+    assert max(others) <= BYTES_MARGIN, "what the ring's bytes are reckoned by"
 
 
 def test_the_meter_counts_what_should_have_come() -> None:

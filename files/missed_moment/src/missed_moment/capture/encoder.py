@@ -8,6 +8,12 @@ from av.video.frame import PictureType
 
 from missed_moment.packets import VideoFormat, VideoPacket
 
+PEAK, SAVED_S = 1.3, 2.0
+"""The most that is ever delivered: so many times the bit rate, and once so many seconds of it ahead.
+
+Without this bound, libx264 saves up what it does not need while nothing moves, and spends it all at once: the ring,
+whose bytes are bounded, would then hold a few seconds instead of a minute.
+"""
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
@@ -30,6 +36,8 @@ class SoftwareEncoder:
             "tune": "zerolatency",
             "forced-idr": "1",
             "sc_threshold": "0",
+            "maxrate": str(round(PEAK * bitrate)),
+            "bufsize": str(round(SAVED_S * bitrate)),
         }
         self._context = context
         self._base_ns: int | None = None
