@@ -17,6 +17,11 @@ whose bytes are bounded, would then hold a few seconds instead of a minute.
 _MICROSECOND = Fraction(1, 1_000_000)
 
 
+def bounds(bitrate: int) -> dict[str, str]:
+    """Return libav's options that bound an encoder of `bitrate` bits a second."""
+    return {"maxrate": str(round(PEAK * bitrate)), "bufsize": str(round(SAVED_S * bitrate))}
+
+
 class SoftwareEncoder:
     """libx264 as the ring wants it: a keyframe each second with its headers, no B-frames, no delay."""
 
@@ -36,8 +41,7 @@ class SoftwareEncoder:
             "tune": "zerolatency",
             "forced-idr": "1",
             "sc_threshold": "0",
-            "maxrate": str(round(PEAK * bitrate)),
-            "bufsize": str(round(SAVED_S * bitrate)),
+            **bounds(bitrate),
         }
         self._context = context
         self._base_ns: int | None = None

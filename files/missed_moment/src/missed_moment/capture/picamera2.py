@@ -18,6 +18,7 @@ from picamera2.outputs import Output
 from picamera2.sensor_format import SensorFormat
 
 from missed_moment.capture.camera import VideoSink
+from missed_moment.capture.encoder import bounds
 from missed_moment.capture.sensor_modes import SensorMode, choose_mode
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError, is_busy
@@ -207,6 +208,11 @@ class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints
         super().__init__()
         self._encoder = encoder
         self._sink = sink
+
+    def _add_stream(self, encoder_stream: Any, *_: Any, **__: Any) -> None:
+        """Bound libx264, the encoder of a Pi 5, before it is opened; the board's own passes a mere name here."""
+        if hasattr(encoder_stream, "codec_context"):
+            encoder_stream.codec_context.options.update(bounds(self._encoder.bitrate))
 
     def outputframe(
         self,

@@ -1,0 +1,85 @@
+"""Our side of picamera2, where it is not installed: what it raises, and what its encoder is told."""
+
+import errno
+import importlib
+import sys
+import types
+from collections.abc import Iterator
+from unittest.mock import MagicMock
+
+import av
+import numpy as np
+import pytest
+
+from missed_moment.capture.encoder import PEAK, SAVED_S
+from missed_moment.errors import CameraError
+from missed_moment.memory_budget import BYTES_MARGIN
+
+FPS, BITRATE, STILL_S = 30, 500_000, 20
+
+
+class RefusedCamera:
+    """`Picamera2` whose camera libcamera does not acquire."""
+
+    _cm = types.SimpleNamespace(cameras={}, _cms=None)
+    reason = ""
+
+    def __init__(self, _: int) -> None:
+        try:
+            raise RuntimeError(f"Failed to acquire camera: {self.reason}")  # a std::system_error of libcamera's
+        except RuntimeError:
+            raise RuntimeError("Camera __init__ sequence did not complete.")  # noqa: B904 - as picamera2 does
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def ours(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """Our module, on stubs that have no camera."""
+    for name in ("libcamera", "picamera2.encoders", "picamera2.formats", "picamera2.sensor_format"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    monkeypatch.setitem(sys.modules, "picamera2", types.SimpleNamespace(Picamera2=RefusedCamera))
+    monkeypatch.setitem(sys.modules, "picamera2.outputs", types.SimpleNamespace(Output=object))
+    yield importlib.import_module("missed_moment.capture.picamera2")
+    del sys.modules["missed_moment.capture.picamera2"]
+
+
+@pytest.mark.parametrize(
+    ("reason", "number", "advice"),
+    [
+        ("Device or resource busy", errno.EBUSY, "another program uses the camera"),
+        ("No such device", errno.EIO, "check its cable"),
+    ],
+)
+def test_a_camera_that_another_program_holds_is_busy(
+    ours: types.ModuleType, reason: str, number: int, advice: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(RefusedCamera, "reason", reason)
+    with pytest.raises(CameraError, match=advice) as refused:
+        ours._open(0)
+    assert refused.value.errno == number
+
+
+def test_the_encoder_of_a_pi_5_cannot_save_up_bits_while_nothing_moves(ours: types.ModuleType) -> None:
+    """The stream is set up in the order of picamera2's LibavH264Encoder: the output gets it before it is opened."""
+    noise, planes = np.random.default_rng(1), np.full((216, 256), 128, dtype=np.uint8)
+    with av.open("/dev/null", "w", format="null") as container:
+        stream = container.add_stream("h264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 256, 144, "yuv420p"
+        ours._RingOutput(types.SimpleNamespace(bitrate=BITRATE), print)._add_stream(stream, "h264", rate=FPS)
+        stream.codec_context.bit_rate, stream.codec_context.gop_size = BITRATE, FPS
+        stream.codec_context.options["preset"] = "ultrafast"
+        stream.codec_context.options["tune"] = "zerolatency"
+        sizes = []
+        for number in range((STILL_S + 3) * FPS):
+            if number >= STILL_S * FPS:
+                planes = noise.integers(0, 255, planes.shape).astype(np.uint8)
+            sizes.append(sum(packet.size for packet in stream.encode(av.VideoFrame.from_ndarray(planes, "yuv420p"))))
+    first, *others = (sum(sizes[second * FPS :][:FPS]) * 8 / BITRATE for second in range(STILL_S, STILL_S + 3))
+    assert first <= PEAK + SAVED_S
+    assert max(others) <= BYTES_MARGIN
+
+
+def test_the_encoder_of_a_pi_4_is_left_as_it_is(ours: types.ModuleType) -> None:
+    ours._RingOutput(types.SimpleNamespace(bitrate=BITRATE), print)._add_stream("video", "h264", width=256, height=144)
