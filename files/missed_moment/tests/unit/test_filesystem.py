@@ -251,3 +251,111 @@ def test_where_it_cannot_be_known_what_was_there_nothing_counts_as_new(
 
     monkeypatch.setattr(filesystem, "mounted", fail)
     assert filesystem._salvaged_before(Volume(tmp_path, 0, "vfat")) is salvaged.ALL
+
+
+def blank(kind: str, image: Path) -> Volume:
+    """Make an empty file system with clusters of 512 bytes (vfat) or 4 KiB (exfat)."""
+    if not shutil.which(MAKE[kind][0]):
+        pytest.skip(f"needs {MAKE[kind][0]}")
+    with image.open("wb") as file:
+        file.truncate(64 * MEGABYTE)
+    more = {"vfat": ["-s", "1"], "exfat": ["-c", "4096"]}[kind]
+    subprocess.run([*MAKE[kind], *more, image], check=True, capture_output=True)
+    return Volume(image, 64 * MEGABYTE, kind)
+
+
+def fat_entry(name: bytes, attributes: int, cluster: int, size: int) -> bytes:
+    return struct.pack("<11sB14xHI", name, attributes, cluster, size)
+
+
+def our_folder(cluster: int) -> bytes:
+    """Name a directory "missed-moment" on vfat: one entry for its long name, and one for its short name."""
+    short, total = b"MISSED~1   ", 0
+    for byte in short:
+        total = ((total >> 1) + ((total & 1) << 7) + byte) & 0xFF
+    name = "missed-moment".encode("utf-16-le")
+    long = struct.pack("<B10sBBB12sH4s", 0x41, name[:10], 0x0F, 0, total, name[10:22], 0, name[22:] + bytes(2))
+    return long + fat_entry(short, 0x10, cluster, 0)
+
+
+def fat_layout(volume: Volume) -> tuple[list[int], int]:
+    """Return where the FATs begin, and where the root directory does: in cluster 2."""
+    head = volume.node.read_bytes()[:512]
+    reserved, fats, sectors = *struct.unpack_from("<HB", head, 14), *struct.unpack_from("<I", head, 36)
+    return [512 * (reserved + number * sectors) for number in range(fats)], 512 * (reserved + fats * sectors)
+
+
+def refused_and_left_alone(volume: Volume, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(filesystem, "_salvaged_before", lambda _: frozenset())
+    before = volume.node.read_bytes()
+    with pytest.raises(StickError, match="repair the stick on a computer"):
+        filesystem.check(volume, Pulled())
+    assert volume.node.read_bytes() == before
+
+
+def test_a_repair_that_could_cut_a_file_of_the_owner_is_not_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One entry of the first FAT was lost, the second FAT is whole: fsck.vfat -a would copy the damage over it."""
+    volume = blank("vfat", tmp_path / "image")
+    fats, top = fat_layout(volume)
+    for fat in fats:
+        damage(volume, fat + 3 * 4, struct.pack("<3I", 4, 5, 0x0FFFFFFF))
+    damage(volume, top, fat_entry(b"THESIS  DOC", 0x20, 3, 3 * 512))
+    filesystem.check(volume, Pulled())
+    damage(volume, fats[0] + 4 * 4, bytes(4))
+    refused_and_left_alone(volume, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    ("output", "owners"),
+    [
+        (b"/THESIS.DOC\n  Contains a free cluster (4). Assuming EOF.\n", True),
+        (b"/missed-moment/moment-000001.mp4.part\n  File size is 9 bytes\n", False),
+        (b"/missed-moment/a.mp4  and\n/Photos/b.jpg\n  share clusters.\n", True),
+        (b"/missed-moment  and\n/Missed-Moment/a.mp4\n  share clusters.\n", False),
+        (b"/missed-moment (copy)/a.mp4\n  File size is 9 bytes\n", True),
+        (b"/missed-moment.zip\n  File size is 9 bytes\n", True),
+        (b"/\n  Start cluster beyond limit\n", True),
+        (b"ERROR: /missed-moment: the checksum of a file is wrong at 0x203060. Delete (y/N)? n\n", False),
+        (b"ERROR: /: the checksum of a file is wrong at 0x203060. Delete (y/N)? n\n", True),
+        (b"ERROR: /missed-moment 2: size 0x9, but the first cluster 0x1 at 0x203060.\n", True),
+        (b"Reclaimed 3 unused clusters (1536 bytes) in 1 chain.\n/dev/sda1: 1 files, 4/5 clusters\n", False),
+        (b"/missed-moment/a.mp4\n" * 1000, True),
+    ],
+)
+def test_damaged_files_outside_our_directory_are_the_owner_s(output: bytes, owners: bool) -> None:
+    volume = Volume(Path("/dev/sda1"), 0, "vfat")
+    assert filesystem._costs_owner(output[-filesystem._OUTPUT_BYTES :], volume) is owners
+
+
+def test_a_copy_of_ours_that_was_cut_short_is_repaired(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pull leaves a part with more length than clusters; nothing else on the stick is damaged."""
+    volume = blank("vfat", tmp_path / "image")
+    fats, top = fat_layout(volume)
+    for fat in fats:
+        damage(volume, fat + 3 * 4, struct.pack("<2I", 0x0FFFFFFF, 0x0FFFFFFF))
+    damage(volume, top, our_folder(3))
+    dots = fat_entry(b".          ", 0x10, 3, 0) + fat_entry(b"..         ", 0x10, 0, 0)
+    damage(volume, top + 512, dots + fat_entry(b"MOMENT~1PAR", 0x20, 4, 5 * 512))
+    monkeypatch.setattr(filesystem, "_salvaged_before", lambda _: frozenset())
+    filesystem.check(volume, Pulled())
+    size_at = top + 512 + 2 * 32 + 28
+    assert struct.unpack("<I", volume.node.read_bytes()[size_at:][:4]) == (512,)
+
+
+def test_one_flipped_bit_does_not_delete_a_directory_of_the_owner(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exFAT entry with a wrong checksum: fsck.exfat -p deletes it, with all that it holds."""
+    volume = blank("exfat", tmp_path / "image")
+    head = volume.node.read_bytes()[:512]
+    heap, root = struct.unpack_from("<I", head, 88)[0], struct.unpack_from("<I", head, 96)[0]
+    at = (heap << head[108]) + ((root - 2) << head[108] << head[109])
+    while volume.node.read_bytes()[at]:
+        at += 32
+    name = "photos".encode("utf-16-le")
+    stream = struct.pack("<BBBBHHQIIQ", 0xC0, 3, 0, 6, 0, 0, 4096, 0, 100, 4096)
+    entry = struct.pack("<BBHH26x", 0x85, 2, 0xBAD, 0x10) + stream + struct.pack("<BB30s", 0xC1, 0, name)
+    damage(volume, at, entry)
+    refused_and_left_alone(volume, monkeypatch)

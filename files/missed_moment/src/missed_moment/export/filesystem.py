@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 import subprocess
 import tempfile
 import time
@@ -28,7 +29,7 @@ class _Kind:
     """How a kind of file system is repaired and checked (a node follows), and by what and how the kernel mounts it.
 
     `reasons` are what exit codes of the check mean, where that is not damage. `salvages` means that a repair makes
-    files of what it finds.
+    files of what it finds; `looks_first`, that it may also truncate or delete files, and the check lists them.
     """
 
     repair: tuple[str, ...]
@@ -37,12 +38,20 @@ class _Kind:
     options: str
     reasons: Mapping[int, str] = field(default_factory=dict)
     salvages: bool = False
+    looks_first: bool = False
 
 
 _PROBE = ("ntfs-3g.probe", "--readwrite")
 _ASLEEP = "a Windows that sleeps still has {volume} in use: shut it down (shutdown /s /t 0), or eject the stick there"
 _IN_USE = {14: _ASLEEP, 15: _ASLEEP}
 """Exit codes of ntfs-3g.probe(8): hibernated, and a journal that is not clean."""
+
+_FOREIGN = re.compile(rb"(?:ERROR: )?/(?!missed-moment(?:/|:|  and$|$))", re.IGNORECASE)
+"""A path outside our directory, where fsck.vfat and fsck.exfat print what they found damaged."""
+_OWNERS = (
+    "files on {volume} are damaged, and a repair here could cut or delete them: repair the stick on a computer, "
+    "or use another stick"
+)
 
 # For file systems that know no owners: all is the mounting process', and nobody else's.
 _MINE = "uid={uid},gid={gid},umask=0077"
@@ -55,8 +64,15 @@ _KINDS: Mapping[str, _Kind] = {
         "vfat",
         f"{_MINE},utf8=1,errors=remount-ro",
         salvages=True,
+        looks_first=True,
     ),
-    "exfat": _Kind(("fsck.exfat", "-p"), ("fsck.exfat", "-n"), "exfat", f"{_MINE},iocharset=utf8,errors=remount-ro"),
+    "exfat": _Kind(
+        ("fsck.exfat", "-p"),
+        ("fsck.exfat", "-n"),
+        "exfat",
+        f"{_MINE},iocharset=utf8,errors=remount-ro",
+        looks_first=True,
+    ),
     # Nothing here repairs NTFS, and a Windows that only sleeps would not forgive it: what is not clean, the kernel's
     # driver does not mount. It runs no helper, and in this sandbox, as the FUSE driver would not.
     "ntfs": _Kind(_PROBE, _PROBE, "ntfs3", f"{_MINE},iocharset=utf8,windows_names", _IN_USE),
@@ -73,18 +89,25 @@ def check(volume: Volume, pulled: Pulled, limit_s: float = CHECK_LIMIT_S) -> fro
     Sticks are pulled while they are written to all the time. Raises StickError if the file system is not sound
     afterwards: then nothing may be written to it. Raises StickPulledError as soon as the stick is pulled.
 
+    A repair may truncate, rename or delete damaged files. If the check lists one outside our directory, StickError is
+    raised before anything is written: the owner decides about the owner's files.
+
     A repair of vfat makes files of clusters that belong to none (`salvaged.names`). Those that the stick had before
     are somebody else's: the caller needs their names to leave them alone.
     """
     kind = _KINDS[volume.filesystem]
     before: frozenset[str] | None = None
-    if kind.salvages:
-        if _run((*kind.check, volume.node), pulled, limit_s) == 0:
-            return salvaged.ALL
-        before = _salvaged_before(volume)
-    if _run((*kind.repair, volume.node), pulled, limit_s) != 0:
+    if kind.looks_first:
+        code, output = _run((*kind.check, volume.node), pulled, limit_s)
+        if code != 0 and _costs_owner(output, volume):
+            raise StickError(_OWNERS.format(volume=volume))
+        if kind.salvages:
+            if code == 0:
+                return salvaged.ALL
+            before = _salvaged_before(volume)
+    if _run((*kind.repair, volume.node), pulled, limit_s)[0] != 0:
         # What these programs exit with after a repair, some also exit with when they give up.
-        if (code := _run((*kind.check, volume.node), pulled, limit_s)) != 0:
+        if (code := _run((*kind.check, volume.node), pulled, limit_s)[0]) != 0:
             damaged = (
                 "the file system of {volume} is damaged beyond repair: copy off what you can, then format the stick"
             )
@@ -139,8 +162,20 @@ def _salvaged_before(volume: Volume) -> frozenset[str]:
         return salvaged.ALL
 
 
-def _run(command: tuple[str | Path, ...], pulled: Pulled, limit_s: float) -> int:
-    """Run a check to its end, and return its exit code."""
+def _costs_owner(output: bytes, volume: Volume) -> bool:
+    """Tell whether a repair could change files that are not ours, after what a check printed.
+
+    Both checkers print the path of a damaged file at the beginning of a line. If the output was too long, its beginning
+    is missing: then the answer is yes.
+    """
+    if len(output) >= _OUTPUT_BYTES:
+        return True
+    summary = bytes(volume.node) + b": "
+    return any(_FOREIGN.match(line) for line in output.splitlines() if not line.startswith(summary))
+
+
+def _run(command: tuple[str | Path, ...], pulled: Pulled, limit_s: float) -> tuple[int, bytes]:
+    """Run a check to its end, and return its exit code and the end of what it printed."""
     pulled.check()
     try:
         process = subprocess.Popen(  # noqa: S603 - a program of the table above, and a node that udev named
@@ -162,4 +197,4 @@ def _run(command: tuple[str | Path, ...], pulled: Pulled, limit_s: float) -> int
         finally:
             process.kill()  # nothing if it has ended
     log.info("%s: exit code %d\n%s", command[0], code, output.decode(errors="replace").strip())
-    return code
+    return code, output
