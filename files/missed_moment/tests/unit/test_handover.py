@@ -207,6 +207,67 @@ def test_a_stick_that_wraps_around_is_not_trusted_with_anything(
     assert "do not trust this stick" in (stick / FOLDER / "health.txt").read_text()
 
 
+def overwrite_first_with_fourth(self: Directory, name: str, new: str) -> None:
+    """Stand for `Directory.rename` on a stick whose memory ends while the fourth clip is written."""
+    (self.path / name).rename(self.path / new)
+    if new == "moment-000004.mp4":
+        with (self.path / "moment-000001.mp4").open("r+b") as first:
+            first.write((self.path / new).read_bytes()[:4096])
+
+
+def test_a_stick_that_wraps_around_at_a_later_export_loses_what_it_was_trusted_with(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second export overwrites what the first one verified; the device would delete it some day."""
+    assert HandOver(catalogue, stick).run().failed == []
+    store_moment(catalogue.root, seconds=1)
+    monkeypatch.setattr(Directory, "rename", overwrite_first_with_fourth)
+    report = HandOver(catalogue, stick).run()
+    assert "moment-000001: what the stick gives back is not what was written to it" in report.trouble
+    assert (report.copied, report.already_there) == ([], 2)
+    assert exported(catalogue) == [False, True, True, False]
+    assert "do not trust this stick" in (stick / FOLDER / "health.txt").read_text()
+    monkeypatch.undo()
+    other = HandOver(catalogue, stick).run()
+    assert other.failed == []
+    assert "moment-000001-2.mp4" in other.copied
+    assert exported(catalogue) == [True] * 4
+    store_moment(catalogue.root, seconds=1)
+    assert HandOver(catalogue, stick).run().failed == []
+
+
+def test_an_earlier_copy_that_cannot_be_read_any_longer_counts_as_lost(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HandOver(catalogue, stick).run()
+    store_moment(catalogue.root, seconds=1)
+    digest = Directory.digest
+
+    def failing(self: Directory, name: str) -> str:
+        if name == "moment-000002.mp4":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return digest(self, name)
+
+    monkeypatch.setattr(Directory, "digest", failing)
+    report = HandOver(catalogue, stick).run()
+    assert "moment-000002: its copy cannot be read back" in report.trouble
+    assert report.copied == ["moment-000004.mp4"]
+    assert exported(catalogue) == [True, False, True, True]
+    assert "moment-000002.mp4" not in (stick / FOLDER / sums.NAME).read_text()
+
+
+def test_a_store_that_cannot_note_a_lost_copy_is_told(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    HandOver(catalogue, stick).run()
+    store_moment(catalogue.root, seconds=1)
+    monkeypatch.setattr(Directory, "rename", overwrite_first_with_fourth)
+    sick = Catalogue(catalogue.root, FailingDisk("remove", errno.EROFS))
+    report = HandOver(sick, stick).run()
+    told = f"1 no longer whole on this stick, but the clip store {catalogue.root} cannot note that (injected): check"
+    assert told in report.trouble
+
+
 def test_a_stick_that_loses_a_file_is_not_trusted_with_any(catalogue: Catalogue, stick: Path) -> None:
     job = HandOver(catalogue, stick)
     job.copy()

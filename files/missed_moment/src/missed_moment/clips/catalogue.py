@@ -3,6 +3,7 @@
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
@@ -198,6 +199,12 @@ class Catalogue:
         record = ExportRecord(sha256=sha256, size=moment.size, at=datetime.now(UTC))
         with alone_in(moment.path) as directory:
             replace_file(self.disk, directory / names.EXPORTED, record.model_dump_json(indent=1).encode())
+
+    def mark_lost(self, moment: Moment) -> None:
+        """Note durably that the copy of `moment` is no longer as it was: the moment counts as not exported again."""
+        with suppress(FileNotFoundError), alone_in(moment.path) as directory:
+            self.disk.remove(directory / names.EXPORTED)
+            self.disk.sync_directory(directory)
 
     def write_info(self, incoming: Path, info: MomentInfo) -> None:
         """Write `moment.json`, durably."""

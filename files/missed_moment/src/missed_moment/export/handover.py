@@ -3,8 +3,9 @@
 A copy is written under another name, synced, read back from the device, compared, and only then given its name: a
 file with a clip's name on a stick is a whole and true clip. Pulled at any point, the next time goes on from there.
 
-When everything is written, all new copies are read back once more, and only then the store notes any of them: a
-counterfeit stick that wraps around gives back each file rightly, until a later one is written over it.
+When everything is written, all copies of moments that the store still holds are read back once more, also those of an
+earlier time, and only then the store notes any of them: a counterfeit stick that wraps around gives back each file
+rightly, until a later one is written over it.
 
 Three things may fail here, and are told apart: the store that is read (`SourceError`), the store that is written to
 (noting), and the stick. Only what the stick does ends a run.
@@ -43,7 +44,7 @@ _UNTRUE = "what the stick gives back is not what was written to it: do not trust
 
 @dataclass(frozen=True)
 class _Copy:
-    """A copy that is new on the stick, or was not noted yet."""
+    """A copy on the stick of a moment that the store holds."""
 
     moment: Moment
     name: str
@@ -72,7 +73,8 @@ class HandOver:
         self._pulled = pulled or Pulled()
         self._done = 0
         self._total = 0
-        self._copies: list[_Copy] = []
+        self._copies: list[_Copy] = []  # new on the stick, or not noted yet
+        self._noted: list[_Copy] = []  # from an earlier time: what is written now may have overwritten them
         self._broken = False
         self.report = Report()
 
@@ -108,20 +110,28 @@ class HandOver:
             self._beside(stick, known, notes)
 
     def confirm(self, target: Path) -> None:
-        """Read all new copies once more, in the stick mounted at `target`, and note them in the store.
+        """Read all copies once more, in the stick mounted at `target`, and note the new ones in the store.
 
-        If only one of them is not as it was written, the stick is not trusted with any.
+        If only one of them is not as it was written, the stick is not trusted with any new one. An earlier copy that
+        cannot be read as it was written counts as lost: its moment is not exported any longer.
         """
         copies, self._copies = self._copies, []
+        noted, self._noted = self._noted, []
         with Directory.create(target, FOLDER) as stick:
             good, untrue = self._read_again(stick, copies)
-            if untrue:
-                self.report.failed += [f"{copy.moment.path.name}: {_UNTRUE}" for copy in untrue]
-                self._remove_untrue(stick, untrue)
+            still, changed = self._read_again(stick, noted)
+            lost = [copy for copy in noted if copy not in still]
+            self._mark_lost(lost)
+            if untrue or changed:
+                self.report.failed += [f"{copy.moment.path.name}: {_UNTRUE}" for copy in (*untrue, *changed)]
+                self._broken = True
                 good.clear()
+            if untrue or lost:
+                self._remove_untrue(stick, untrue, lost)
             self.report.copied = [copy.name for copy in good]
             self.report.size = sum(copy.moment.size for copy in good)
-            if not self._note(good) or untrue:
+            self.report.already_there -= len(lost)
+            if not self._note(good) or untrue or lost:
                 self._write_health(stick)
 
     def _read_again(self, stick: Directory, copies: list[_Copy]) -> tuple[list[_Copy], list[_Copy]]:
@@ -167,7 +177,10 @@ class HandOver:
             try:
                 with Source(self._catalogue.root, moment) as source:
                     info = source.info()
-                    name = there[moment.sequence] or self._copy_one(stick, known, source, info)
+                    if name := there[moment.sequence]:
+                        self._noted.append(_Copy(moment, name, known.known[name]))
+                    else:
+                        name = self._copy_one(stick, known, source, info)
                     self._describe(stick, notes, source, info, name, known.known[name])
             except SourceGoneError as error:
                 log.info("%s", error)
@@ -274,14 +287,16 @@ class HandOver:
             else:
                 self.report.fail(f"{name}: {_stick_reason(error)}")
 
-    def _remove_untrue(self, stick: Directory, untrue: list[_Copy]) -> None:
-        """Remove copies that are not true, as far as such a stick lets us."""
-        self._broken = True
+    def _remove_untrue(self, stick: Directory, untrue: list[_Copy], lost: list[_Copy]) -> None:
+        """Remove new copies that are not true, as far as such a stick lets us, and strike out those and lost ones.
+
+        The file of a lost one stays: its owner may have changed it.
+        """
         for copy in untrue:
             stick.try_remove(copy.name)
         with self._failing(sums.NAME):
             known = _read_sums(stick)
-            for copy in untrue:
+            for copy in (*untrue, *lost):
                 known.known.pop(copy.name, None)
             stick.replace(sums.NAME, known.render())
 
@@ -293,20 +308,28 @@ class HandOver:
 
     def _note(self, copies: list[_Copy]) -> bool:
         """Note in the store what is on the stick; False if any cannot be noted. It is on the stick all the same."""
+        return self._in_store(
+            copies, lambda copy: self._catalogue.mark_exported(copy.moment, copy.sha256), "copied and verified"
+        )
+
+    def _mark_lost(self, copies: list[_Copy]) -> None:
+        """Note in the store that copies of an earlier time are not what they were."""
+        self._in_store(copies, lambda copy: self._catalogue.mark_lost(copy.moment), "no longer whole on this stick")
+
+    def _in_store(self, copies: list[_Copy], note: Callable[[_Copy], None], what: str) -> bool:
         unnoted: dict[str, int] = {}
         for copy in copies:
             try:
-                self._catalogue.mark_exported(copy.moment, copy.sha256)
+                note(copy)
             except FileNotFoundError:
                 log.info("%s left the device while it was copied", copy.moment.path.name)
             except OSError as error:
                 why = error.strerror or str(error)
-                log.warning("%s: its export cannot be noted (%s)", copy.moment.path, why)
+                log.warning("%s: that cannot be noted (%s): %s", copy.moment.path, why, what)
                 unnoted[why] = unnoted.get(why, 0) + 1
         for why, number in unnoted.items():
             self.report.fail(
-                f"{number} copied and verified, but the clip store {self._catalogue.root} cannot note "
-                f"that ({why}): check its disk"
+                f"{number} {what}, but the clip store {self._catalogue.root} cannot note that ({why}): check its disk"
             )
         return not unnoted
 
