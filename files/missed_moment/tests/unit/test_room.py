@@ -1,5 +1,6 @@
 """Room: who leaves, in which order, and who never does."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Literal
@@ -8,9 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from missed_moment import clock
 from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue, ExportRecord, Moment
+from missed_moment.clips.instant import Instant
 from missed_moment.clips.room import RESERVE, Room, expired, to_leave
+from missed_moment.clock import NS
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import StoreFullError
 from rig import filled, recording, store_moment, wait_for
@@ -83,20 +87,104 @@ def test_room_is_made_in_a_real_store_and_checking_deletes_nothing(tmp_path: Pat
     assert [moment.sequence for moment in catalogue.moments()] == [1, 3]
 
 
+HOUR, MONTH, DECADE = timedelta(hours=1), timedelta(days=31), timedelta(days=3653)
+JUMPS = [sign * jump for jump in (HOUR, MONTH, DECADE) for sign in (1, -1)]
+VERIFIED = Instant(EXPORTED.at, True, "a boot", 10**15)
+
+
+def stored_at(verified: Instant) -> list[Moment]:
+    """Return a moment that was exported then, and one that was not."""
+    record = EXPORTED.model_copy(
+        update={
+            "at": verified.at,
+            "clock_certain": verified.certain,
+            "boot_id": verified.boot_id,
+            "monotonic_ns": verified.monotonic_ns,
+        }
+    )
+    return [Moment(Path("0"), 0, 10, record), Moment(Path("1"), 1, 10, None)]
+
+
+def later(passed: timedelta, boot_id: str = VERIFIED.boot_id, jump: timedelta = timedelta(0)) -> Instant:
+    """Return the instant so long after `VERIFIED`; the wall clock was moved by `jump` meanwhile."""
+    passed_ns = round(passed.total_seconds() * NS)
+    monotonic_ns = passed_ns if boot_id != VERIFIED.boot_id else VERIFIED.monotonic_ns + passed_ns
+    return Instant(VERIFIED.at + passed + jump, True, boot_id, monotonic_ns)
+
+
+@pytest.mark.parametrize("boot_id", ["a boot", "another"])
 @pytest.mark.parametrize(
     ("days", "aged", "gone"), [(30, 29.9, False), (30, 30, True), (0, 0.0001, False), (0, 0.01, True)]
 )
-def test_exported_moments_stay_for_as_long_as_the_owner_wants(days: float, aged: float, gone: bool) -> None:
-    stored = moments([(10, True), (10, False)])
-    assert [m.sequence for m in expired(stored, timedelta(days=days), EXPORTED.at + timedelta(days=aged))] == [0] * gone
+def test_exported_moments_stay_for_as_long_as_the_owner_wants(
+    days: float, aged: float, gone: bool, boot_id: str
+) -> None:
+    now = later(timedelta(days=aged), boot_id)
+    assert [m.sequence for m in expired(stored_at(VERIFIED), timedelta(days=days), now)] == [0] * gone
+
+
+def test_time_that_the_device_was_off_counts_if_the_clock_was_certain_before_and_after() -> None:
+    now = replace(later(timedelta(days=31), "another"), monotonic_ns=60 * NS)
+    keep = timedelta(days=30)
+    assert len(expired(stored_at(VERIFIED), keep, now)) == 1
+    assert expired(stored_at(VERIFIED), keep, replace(now, certain=False)) == []
+    assert expired(stored_at(replace(VERIFIED, certain=False)), keep, now) == []
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize("certain", [(False, False), (False, True), (True, False), (True, True)])
+def test_a_clock_that_jumps_deletes_nothing_and_keeps_nothing_longer(
+    jump: timedelta, certain: tuple[bool, bool]
+) -> None:
+    """NTP or a stick moves the clock in the boot of the export: the time that has passed is known all the same."""
+    stored, keep = stored_at(replace(VERIFIED, certain=certain[0])), timedelta(days=30)
+    soon, late = (replace(later(timedelta(days=days), jump=jump), certain=certain[1]) for days in (29.9, 30))
+    assert expired(stored, keep, soon) == []
+    assert len(expired(stored, keep, late)) == 1
+
+
+@pytest.mark.parametrize("jump", JUMPS)
+@pytest.mark.parametrize("certain", [(False, False), (False, True), (True, False)])
+def test_a_clock_that_jumped_while_the_device_was_off_deletes_nothing(
+    jump: timedelta, certain: tuple[bool, bool]
+) -> None:
+    stored, keep = stored_at(replace(VERIFIED, certain=certain[0])), timedelta(days=30)
+    soon, late = (replace(later(timedelta(days=days), "another", jump), certain=certain[1]) for days in (29.9, 30))
+    assert expired(stored, keep, soon) == []
+    assert len(expired(stored, keep, late)) == 1, "this boot alone has lasted as long"
+
+
+def test_a_note_of_an_earlier_version_expires_only_where_nothing_is_to_be_kept() -> None:
+    stored = moments([(10, True)])
+    now = later(DECADE, "another")
+    assert expired(stored, timedelta(days=30), now) == []
+    assert expired(stored, timedelta(0), now) == stored
 
 
 def test_what_no_stick_has_never_expires() -> None:
-    assert expired(moments([(10, False)] * 3), timedelta(0), datetime.max.replace(tzinfo=UTC)) == []
+    assert expired(moments([(10, False)] * 3), timedelta(0), later(DECADE)) == []
 
 
-def test_a_clock_that_is_behind_deletes_nothing() -> None:
-    assert expired(moments([(10, True)]), timedelta(0), datetime(1970, 1, 1, tzinfo=UTC)) == []
+@pytest.mark.parametrize("jump", JUMPS)
+def test_a_recorder_whose_clock_jumps_keeps_what_was_just_exported(
+    jump: timedelta, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stick's newest file is from next year, or the network's time arrives, right after the export."""
+    store_moment(tmp_path, seconds=1)
+    catalogue = Catalogue(tmp_path, LocalDisk())
+    catalogue.mark_exported(catalogue.moments()[0], "0" * 64)
+    wall_time = clock.wall_time
+
+    def jumped(at_monotonic_ns: int | None = None) -> clock.WallTime:
+        time = wall_time(at_monotonic_ns)
+        return replace(time, at=time.at + jump, certain=True)
+
+    monkeypatch.setattr(clock, "wall_time", jumped)
+    with recording(tmp_path, before_s=1, after_s=0) as recorder:
+        filled(recorder, 1)
+        recorder.press()  # whatever else is to leave has left before this one is written
+        assert recorder.wait_saved(20)
+    assert [moment.sequence for moment in catalogue.moments()] == [1, 2]
 
 
 @pytest.mark.setting("stick.delete_after_export")
@@ -121,7 +209,8 @@ def test_a_recorder_keeps_what_was_exported_for_the_days_that_the_settings_say(
         store_moment(tmp_path, seconds=1)
     catalogue = Catalogue(tmp_path, LocalDisk())
     for moment, age in zip(catalogue.moments(), (5, 3), strict=False):
-        record = EXPORTED.model_copy(update={"at": datetime.now(UTC) - timedelta(days=age)})
+        monotonic_ns = clock.monotonic_ns() - round(timedelta(days=age).total_seconds() * NS)
+        record = EXPORTED.model_copy(update={"boot_id": clock.boot_id(), "monotonic_ns": monotonic_ns})
         (moment.path / names.EXPORTED).write_text(record.model_dump_json())
     with recording(tmp_path, written=f"[store]\nkeep_exported_days = {days}\n") as recorder:
         wait_for(lambda: recorder.status().store.moments == len(left))

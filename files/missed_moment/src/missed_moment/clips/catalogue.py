@@ -11,6 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from missed_moment.clips import names
+from missed_moment.clips.instant import Instant
 from missed_moment.clock import WallTime
 from missed_moment.durable import Disk, alone_in, move_directory, replace_file
 from missed_moment.errors import ClipError, StoreError
@@ -69,11 +70,19 @@ class MomentInfo(_Record):
 
 
 class ExportRecord(_Record):
-    """`exported.json`: the verified copy that exists of a moment elsewhere."""
+    """`exported.json`: the verified copy that exists of a moment elsewhere, and when it was verified."""
 
     sha256: str
     size: int
     at: datetime
+    clock_certain: bool = False
+    boot_id: str = ""
+    monotonic_ns: int = 0
+
+    @property
+    def verified(self) -> Instant:
+        """When it was verified, as far as the clocks knew. Notes of earlier versions have no boot."""
+        return Instant(self.at, self.clock_certain, self.boot_id, self.monotonic_ns)
 
 
 @dataclass(frozen=True)
@@ -196,7 +205,15 @@ class Catalogue:
 
     def mark_exported(self, moment: Moment, sha256: str) -> None:
         """Note durably that a verified copy of `moment` is elsewhere. There may be several sticks at a time."""
-        record = ExportRecord(sha256=sha256, size=moment.size, at=datetime.now(UTC))
+        now = Instant.now()
+        record = ExportRecord(
+            sha256=sha256,
+            size=moment.size,
+            at=now.at,
+            clock_certain=now.certain,
+            boot_id=now.boot_id,
+            monotonic_ns=now.monotonic_ns,
+        )
         with alone_in(moment.path) as directory:
             replace_file(self.disk, directory / names.EXPORTED, record.model_dump_json(indent=1).encode())
 

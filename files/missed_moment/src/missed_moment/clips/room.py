@@ -6,10 +6,11 @@ Exported moments leave first, oldest first. One that no stick has is deleted onl
 
 import logging
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Literal
 
-from missed_moment.clips.catalogue import Catalogue, Moment
+from missed_moment.clips.catalogue import Catalogue, ExportRecord, Moment
+from missed_moment.clips.instant import Instant
 from missed_moment.errors import StoreFullError
 
 log = logging.getLogger(__name__)
@@ -42,9 +43,15 @@ def to_leave(moments: Sequence[Moment], missing: int, when_full: Literal["stop",
     return leaving
 
 
-def expired(moments: Iterable[Moment], keep: timedelta, now: datetime) -> list[Moment]:
-    """Choose the moments whose verified copies were made at least `keep` ago. Pure."""
-    return [moment for moment in moments if moment.exported and now - moment.exported.at >= max(keep, SETTLED)]
+def expired(moments: Iterable[Moment], keep: timedelta, now: Instant) -> list[Moment]:
+    """Choose the moments whose verified copies were made at least `keep` ago, as far as that is known. Pure."""
+    return [moment for moment in moments if moment.exported and _is_old(moment.exported, keep, now)]
+
+
+def _is_old(record: ExportRecord, keep: timedelta, now: Instant) -> bool:
+    if not keep and not record.boot_id:  # of an earlier version, so before this one was installed
+        return True
+    return now.since(record.verified) >= max(keep, SETTLED)
 
 
 class Room:
@@ -61,7 +68,7 @@ class Room:
             log.warning("deleting %s to make room%s", moment.path.name, "" if moment.exported else ", never exported")
             self._catalogue.remove(moment)
 
-    def tidy(self, moments: Iterable[Moment], now: datetime) -> int:
+    def tidy(self, moments: Iterable[Moment], now: Instant) -> int:
         """Delete those that a stick has had for long enough; returns how many. Raises OSError as the disk does."""
         leaving = expired(moments, self._keep, now)
         for moment in leaving:

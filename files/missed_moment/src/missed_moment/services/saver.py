@@ -8,6 +8,7 @@ from typing import Literal
 
 from missed_moment import clock
 from missed_moment.clips.catalogue import Catalogue, Moment
+from missed_moment.clips.instant import Instant
 from missed_moment.clips.recovery import recover
 from missed_moment.clips.room import Room
 from missed_moment.clips.writer import MomentWriter, Order
@@ -142,7 +143,7 @@ class Saver:
     def _tidy(self) -> None:
         """Let go of what a stick has had for long enough. Where nothing is due, the disk is not asked."""
         try:
-            if self._room.tidy(self._moments, clock.wall_time().at):
+            if self._room.tidy(self._moments, Instant.now()):
                 self._count()
         except OSError as error:
             log.warning("what was exported long ago cannot be deleted (%s)", error)
