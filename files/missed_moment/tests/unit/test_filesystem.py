@@ -194,6 +194,35 @@ def test_a_check_that_prints_without_end_is_read_and_not_remembered(
     assert len(caplog.text) < 100_000
 
 
+@linux
+@root
+@pytest.mark.skipif(not shutil.which("setpriv"), reason="needs setpriv")
+def test_a_check_has_no_capability_and_the_exporter_keeps_its_own(tmp_path: Path) -> None:
+    """The exporter has CAP_SYS_ADMIN as an ambient capability, as systemd gives it; fsck must not inherit it."""
+    program = tmp_path / "fsck.exfat"
+    program.write_text(f"#!/bin/sh\ngrep Cap /proc/self/status > {tmp_path}/check\n")
+    program.chmod(0o755)
+    exporter = (
+        "from pathlib import Path\n"
+        "from missed_moment.export import filesystem\n"
+        "from missed_moment.export.pulled import Pulled\n"
+        "print(Path('/proc/self/status').read_text())\n"
+        f"filesystem._run(({str(program)!r},), Pulled(), 60)\n"
+        "print(Path('/proc/self/status').read_text())\n"
+    )
+    given = ["setpriv", "--inh-caps=-all,+sys_admin", "--ambient-caps=+sys_admin", "--bounding-set=-all,+sys_admin"]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    ran = subprocess.run(
+        [*given, sys.executable, "-c", exporter], env=environment, capture_output=True, text=True, check=True
+    )
+    ambient = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("CapAmb")]
+    effective = [line.split()[1] for line in ran.stdout.splitlines() if line.startswith("CapEff")]
+    assert [int(mask, 16) for mask in ambient] == [1 << 21, 0]
+    assert [int(mask, 16) for mask in effective] == [1 << 21, 1 << 21]
+    check = dict(line.split() for line in (tmp_path / "check").read_text().splitlines())
+    assert int(check["CapAmb:"], 16) == 0
+
+
 SALVAGED = pytest.mark.skipif(not shutil.which("fsck.vfat"), reason="needs fsck.vfat")
 
 

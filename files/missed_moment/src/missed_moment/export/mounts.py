@@ -13,6 +13,7 @@ from pathlib import Path
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_NOATIME, _MS_NOSYMFOLLOW = (1 << bit for bit in (0, 1, 2, 3, 10, 8))
 _SAFE = _MS_NOSUID | _MS_NODEV | _MS_NOEXEC | _MS_NOATIME | _MS_NOSYMFOLLOW
 _MNT_DETACH = 1 << 1
+_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4  # <linux/prctl.h>
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -36,6 +37,15 @@ def unmount(place: Path) -> None:
 def detach(place: Path) -> None:
     """Unmount what is broken or gone: never waits, never fails, and writes what still can be written."""
     _libc.umount2(bytes(place), _MNT_DETACH)
+
+
+def keep_capabilities_from_programs() -> None:
+    """Make programs that this thread starts from now on begin without the capability that lets it mount.
+
+    systemd gave that as an ambient capability, which programs inherit. The thread itself keeps it: the ambient set
+    matters to execve only, see capabilities(7). Root's programs have all capabilities whatever is done here.
+    """
+    _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
 
 
 def numbers_in_use() -> set[tuple[int, int]]:
