@@ -1,6 +1,7 @@
 """What is in the store: numbers that are never given twice, records that may be broken, deletions that are whole."""
 
 import json
+import os
 import threading
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -8,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from missed_moment.clips import names
-from missed_moment.clips.catalogue import Catalogue
+from missed_moment.clips.catalogue import Catalogue, Moment
 from missed_moment.clips.recovery import recover
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ClipError, StoreError
@@ -149,3 +150,30 @@ def test_an_export_is_noted_through_no_link(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"Not a directory|Too many levels"):
         catalogue.mark_exported(moment, "0" * 64)
     assert not (tmp_path / "elsewhere" / "exported.json").exists()
+
+
+@pytest.mark.parametrize("trap", ["FIFO", "link", "directory"])
+@pytest.mark.parametrize("name", [names.EXPORTED, names.INFO])
+def test_a_record_that_is_no_file_hides_no_moment_and_stops_nobody(
+    name: str, trap: str, store: Path, tmp_path: Path
+) -> None:
+    """An operator may write to the store: whoever reads a FIFO there waits for ever."""
+    record = catalogue(store).moments()[0].path / name
+    record.unlink(missing_ok=True)
+    if trap == "FIFO":
+        os.mkfifo(record)
+    elif trap == "link":
+        (tmp_path / "elsewhere").write_text('{"sha256": "", "size": 1, "at": "2026-11-24T00:00:00Z"}')
+        record.symlink_to(tmp_path / "elsewhere")
+    else:
+        record.mkdir()
+    looked: list[Moment] = []
+    looker = threading.Thread(target=lambda: looked.extend(catalogue(store).moments()), daemon=True)
+    looker.start()
+    looker.join(20)
+    assert [moment.exported for moment in looked] == [None] * 3
+    if name == names.INFO:
+        looker = threading.Thread(target=looked[0].file_name, daemon=True)
+        looker.start()
+        looker.join(20)
+        assert not looker.is_alive()

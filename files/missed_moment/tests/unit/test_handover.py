@@ -2,10 +2,12 @@
 
 import errno
 import hashlib
+import json
 import os
 import subprocess
+from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from missed_moment.errors import ExportError, SourceError, StickPulledError
 from missed_moment.export import directory, gallery, sums
 from missed_moment.export.directory import Directory
 from missed_moment.export.handover import FOLDER, HandOver
+from missed_moment.export.page import Page
 from missed_moment.export.pulled import Pulled
 from missed_moment.export.report import Progress
 from missed_moment.export.source import Source
@@ -342,6 +345,67 @@ def test_a_full_stick_takes_what_fits_oldest_first(
     assert report.copied == ["moment-000001.mp4", "moment-000002.mp4"]
     assert "the stick is full" in report.failed[0]
     assert exported(catalogue) == [True, True, False]
+
+
+def test_a_bad_sector_in_a_copy_that_is_there_costs_no_other_moment(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its first copy can never be read again: the next export writes it under another name."""
+    job, digest = HandOver(catalogue, stick), Directory.digest
+    job.copy()
+
+    def failing(self: Directory, name: str) -> str:
+        if name == "moment-000001.mp4":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return digest(self, name)
+
+    monkeypatch.setattr(Directory, "digest", failing)
+    job.confirm(stick)
+    assert exported(catalogue) == [False, True, True]
+    store_moment(catalogue.root, seconds=1)
+    report = HandOver(catalogue, stick).run()
+    assert report.failed == []
+    assert report.copied == ["moment-000001-2.mp4", "moment-000004.mp4"]
+    assert exported(catalogue) == [True] * 4
+
+
+@pytest.mark.parametrize(
+    "odd", [{"duration_s": -1.0}, {"start": "0001-01-01T00:00:00Z"}, {"start": "9999-12-31T23:59:59Z"}]
+)
+def test_a_record_that_cannot_be_true_costs_no_copy(odd: dict[str, object], catalogue: Catalogue, stick: Path) -> None:
+    record = catalogue.moments()[0].path / "moment.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"clock_certain": True} | odd))
+    for zone in (timezone(timedelta(hours=-5)), timezone(timedelta(hours=5))):
+        report = HandOver(catalogue, stick, Page(zone=zone)).run()
+        assert report.failed == []
+        assert catalogue.moments()[0].file_name(zone).endswith("moment-000001.mp4")
+    assert exported(catalogue) == [True] * 3
+
+
+def test_a_number_that_no_moment_of_ours_has_costs_no_copy(catalogue: Catalogue, stick: Path) -> None:
+    odd = catalogue.root / "moment-1000000000"
+    odd.mkdir()
+    (odd / "clip.mp4").write_bytes(b"x")
+    report = HandOver(catalogue, stick).run()
+    assert report.failed == []
+    assert report.copied == [*CLIPS, "moment-1000000000.mp4"]
+    assert "moment-000003.mp4" in (stick / FOLDER / "index.html").read_text()
+
+
+def test_a_clip_that_is_too_large_for_the_file_system_costs_no_other_moment(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = Directory.write
+
+    def limited(self: Directory, name: str, chunks: Iterator[bytes], modified_s: float | None = None) -> None:
+        if name.startswith("moment-000001.mp4"):
+            raise OSError(errno.EFBIG, os.strerror(errno.EFBIG))
+        write(self, name, chunks, modified_s)
+
+    monkeypatch.setattr(Directory, "write", limited)
+    report = HandOver(catalogue, stick).run()
+    assert report.failed == ["moment-000001: File too large"]
+    assert exported(catalogue) == [False, True, True]
 
 
 def test_a_moment_deleted_meanwhile_does_not_stop_the_others(catalogue: Catalogue, stick: Path) -> None:

@@ -1,7 +1,9 @@
 """The clip store: which moments there are, and the few steps by which one appears, is marked and goes."""
 
+import errno
 import logging
 import os
+import stat
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,8 @@ from missed_moment.errors import ClipError, StoreError
 from missed_moment.ladder import Restarts
 
 log = logging.getLogger(__name__)
+
+_RECORD_BYTES = 1024 * 1024
 
 
 class _Record(BaseModel):
@@ -102,7 +106,7 @@ class Moment:
     def info(self) -> MomentInfo:
         """Read what is known of it. Raises ClipError where `moment.json` is missing or not readable."""
         try:
-            return MomentInfo.model_validate_json((self.path / names.INFO).read_bytes())
+            return MomentInfo.model_validate_json(_read_record(self.path / names.INFO))
         except (OSError, ValidationError) as error:
             raise ClipError(f"{self.path / names.INFO} cannot be used ({error}); its clip is not affected") from error
 
@@ -110,9 +114,9 @@ class Moment:
         """What its clip is called outside the store, where people see it: they live in a time zone."""
         try:
             info = self.info()
-        except ClipError:
+            return names.file_name(self.sequence, info.start.astimezone(zone) if info.clock_certain else None)
+        except (ClipError, OverflowError):  # year 1 or 9999 is no date in some time zone
             return names.file_name(self.sequence, None)
-        return names.file_name(self.sequence, info.start.astimezone(zone) if info.clock_certain else None)
 
 
 class Catalogue:
@@ -257,9 +261,20 @@ class Catalogue:
 
 def _export_record(path: Path) -> ExportRecord | None:
     try:
-        return ExportRecord.model_validate_json((path / names.EXPORTED).read_bytes())
+        return ExportRecord.model_validate_json(_read_record(path / names.EXPORTED))
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
         log.warning("%s cannot be used (%s): the moment counts as not exported", path / names.EXPORTED, error)
         return None
+
+
+def _read_record(path: Path) -> bytes:
+    """Read a small file of the store, which operators may write to: never through a link, never waiting for a FIFO."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", str(path))
+        return os.read(descriptor, _RECORD_BYTES)
+    finally:
+        os.close(descriptor)

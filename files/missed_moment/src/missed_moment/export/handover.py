@@ -37,7 +37,10 @@ FOLDER = "missed-moment"
 """The one directory on a stick that is ours."""
 
 _RESERVE = 4 * 1024 * 1024  # for what lies beside the clips, and the file system's own tables
-_ONE_NAME = {errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL, errno.ENAMETOOLONG}
+_ONE_NAME = {
+    *(errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.EEXIST, errno.ENOTEMPTY, errno.EINVAL, errno.ENAMETOOLONG),
+    errno.EFBIG,  # FAT's files end at 4 GiB
+}
 """Errors of a stick that are about one name on it, and not about the stick."""
 _UNTRUE = "what the stick gives back is not what was written to it: do not trust this stick"
 
@@ -176,7 +179,7 @@ class HandOver:
             self._pulled.check()
             try:
                 with Source(self._catalogue.root, moment) as source:
-                    info = source.info()
+                    info = self._info(source)
                     if name := there[moment.sequence]:
                         self._noted.append(_Copy(moment, name, known.known[name]))
                     else:
@@ -193,12 +196,25 @@ class HandOver:
                     return False
         return True
 
+    def _info(self, source: Source) -> MomentInfo | None:
+        """Return what is known of a moment; None also where that cannot be: year 1, or a length below zero."""
+        info = source.info()
+        try:
+            if info is not None:
+                info.start.astimezone(self._page.zone)
+                Note.of(0, info, names.CLIP, "", "")
+        except (ValueError, OverflowError) as error:
+            log.warning("%s cannot be used (%s)", source.moment.path / names.INFO, error)
+            return None
+        return info
+
     def _copy_one(self, stick: Directory, known: Sums, source: Source, info: MomentInfo | None) -> str:
         """Make sure that a copy of one moment is on the stick and was read back; returns the copy's name."""
         moment = source.moment
         certain = info is not None and info.clock_certain
         name = names.file_name(moment.sequence, info.start.astimezone(self._page.zone) if info and certain else None)
-        if stick.size(name) == moment.size and stick.digest(name) == (digest := source.sha256()):
+        digest = source.sha256() if stick.size(name) == moment.size else ""
+        if digest and _reads_as(stick, name, digest):
             log.info("%s was on the stick already, but not noted", name)
         else:
             name = stick.free_name(name)
@@ -249,7 +265,12 @@ class HandOver:
     ) -> None:
         """Lay a thumbnail beside a copy, and note what it is. A clip without its thumbnail is whole all the same."""
         before = notes.get(name)
-        notes[name] = Note.of(source.moment.sequence, info, name, digest, self._page.device)
+        try:
+            notes[name] = Note.of(source.moment.sequence, info, name, digest, self._page.device)
+        except ValueError as error:  # its number is none of ours
+            log.warning("%s is not on the page (%s)", name, error)
+            notes.pop(name, None)
+            return
         thumbnail = gallery.thumbnail_name(name)
         try:
             if before is not None and before.sha256 == digest and stick.exists(thumbnail):
@@ -352,6 +373,16 @@ def _name_there(stick: Directory, known: dict[str, str], moment: Moment) -> str 
         return None
     copies = [name for name, digest in known.items() if digest == moment.exported.sha256]
     return next((name for name in copies if stick.size(name) == moment.size), None)
+
+
+def _reads_as(stick: Directory, name: str, digest: str) -> bool:
+    """Tell whether a file on the stick has that content; one with a bad sector has not, and another name is taken."""
+    try:
+        return stick.digest(name) == digest
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return False
 
 
 def _stick_reason(error: OSError) -> str:
