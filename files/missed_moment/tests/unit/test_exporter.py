@@ -159,6 +159,26 @@ def test_what_has_changed_when_it_is_mounted_again_is_not_trusted(
     assert exported(catalogue) == 0
 
 
+def test_a_moment_that_is_finished_while_copies_are_read_again_is_copied_too(
+    stick: FolderStick, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    again, left = stick.again, [2]
+
+    def pressed_meanwhile(volume: Volume) -> AbstractContextManager[Path]:
+        left[0] -= 1
+        if left[0] >= 0:
+            store_moment(catalogue.root, seconds=1)
+        return again(volume)
+
+    monkeypatch.setattr(stick, "again", pressed_meanwhile)
+    assert run(stick, catalogue) == [
+        *("copying", "mounted", "unmounted"),
+        *("again", "unmounted") * 3,  # what was copied last is confirmed as well
+        *("switched off", "done", "none"),
+    ]
+    assert exported(catalogue) == len(catalogue.moments()) == 4
+
+
 def test_a_stick_that_has_everything_is_mounted_once(stick: FolderStick, catalogue: Catalogue) -> None:
     run(stick, catalogue)
     stick.events.clear()

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from missed_moment.clips.catalogue import Catalogue
+from missed_moment.clips.catalogue import Catalogue, Moment
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ExportError, SourceError, StickPulledError
 from missed_moment.export import directory, gallery, sums
@@ -425,6 +425,40 @@ def test_a_moment_that_is_kept_meanwhile_is_copied_as_well(catalogue: Catalogue,
 
     assert HandOver(catalogue, stick, on_progress=keep).run().copied == [*CLIPS, "moment-000004.mp4"]
     assert exported(catalogue) == [True] * 4
+
+
+def test_a_moment_that_is_finished_while_copies_are_confirmed_is_reported_with_the_others(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark, left = Catalogue.mark_exported, [1]
+
+    def pressed_meanwhile(self: Catalogue, moment: Moment, sha256: str) -> None:
+        mark(self, moment, sha256)
+        left[0] -= 1
+        if left[0] >= 0:
+            store_moment(self.root, seconds=1)
+
+    monkeypatch.setattr(Catalogue, "mark_exported", pressed_meanwhile)
+    report = HandOver(catalogue, stick).run()
+    assert report.copied == [*CLIPS, "moment-000004.mp4"]
+    assert report.size == sum(moment.size for moment in catalogue.moments())
+    assert exported(catalogue) == [True] * 4
+
+
+def test_what_wraps_around_while_a_late_moment_is_copied_is_found_too(
+    catalogue: Catalogue, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = HandOver(catalogue, stick)
+    job.copy()
+    store_moment(catalogue.root, seconds=1)
+    monkeypatch.setattr(Directory, "rename", overwrite_first_with_fourth)
+    job.confirm(stick)
+    assert exported(catalogue) == [True, True, True, False]
+    assert job.unconfirmed
+    job.confirm(stick)
+    assert exported(catalogue) == [False, True, True, False]
+    assert job.report.copied == CLIPS[1:]
+    assert "do not trust this stick" in job.report.trouble
 
 
 def test_a_clip_that_cannot_be_read_stops_no_other(

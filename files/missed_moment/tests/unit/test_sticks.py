@@ -3,7 +3,7 @@
 import pytest
 
 from missed_moment.panel.language import Stick
-from missed_moment.services.sticks import BELIEVED_NS, Sticks
+from missed_moment.services.sticks import BELIEVED_NS, DONE_SHOWN_NS, Sticks
 
 
 @pytest.mark.parametrize(
@@ -89,3 +89,26 @@ def test_what_an_old_exporter_tells_last_is_not_heard_over_a_new_one() -> None:
     assert sticks.tell("1-1", Stick.NONE, "", 4, began_ns=9)
     assert not sticks.tell("1-1", Stick.FAILED, "late", 5, began_ns=5)
     assert sticks.trouble == ""
+
+
+def test_a_stick_that_stays_in_is_shown_as_done_for_a_minute_only() -> None:
+    """Then the LED shows again whether the camera films, and what is wrong."""
+    sticks = Sticks()
+    for now_ns in range(0, DONE_SHOWN_NS, BELIEVED_NS // 2):
+        sticks.tell("1-1", Stick.DONE, "", now_ns)
+        assert sticks.state is Stick.DONE
+    sticks.tell("1-1", Stick.DONE, "", DONE_SHOWN_NS - 1)
+    assert sticks.state is Stick.DONE
+    sticks.tick(DONE_SHOWN_NS)
+    assert sticks.state is Stick.NONE
+    sticks.tell("1-1", Stick.DONE, "", DONE_SHOWN_NS + 1)
+    assert sticks.state is Stick.NONE
+    sticks.tell("1-2", Stick.DONE, "", DONE_SHOWN_NS + 2)
+    assert sticks.state is Stick.DONE, "the second one was not shown yet"
+
+
+def test_trouble_is_shown_for_as_long_as_the_stick_is_in() -> None:
+    sticks = Sticks()
+    for now_ns in range(0, 2 * DONE_SHOWN_NS, BELIEVED_NS // 2):
+        sticks.tell("1-1", Stick.FAILED, "full", now_ns)
+        assert sticks.state is Stick.FAILED

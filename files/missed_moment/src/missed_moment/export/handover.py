@@ -78,6 +78,8 @@ class HandOver:
         self._total = 0
         self._copies: list[_Copy] = []  # new on the stick, or not noted yet
         self._noted: list[_Copy] = []  # from an earlier time: what is written now may have overwritten them
+        self._confirmed: list[_Copy] = []
+        self._tried: set[int] = set()
         self._broken = False
         self.report = Report()
 
@@ -89,7 +91,7 @@ class HandOver:
     def run(self) -> Report:
         """Copy what is missing, and confirm it. Raises ExportError where the target cannot be used at all."""
         self.copy()
-        if self.unconfirmed:
+        while self.unconfirmed:
             self.confirm(self._target)
         return self.report
 
@@ -100,23 +102,29 @@ class HandOver:
         report. Nothing is noted in the store yet.
         """
         with Directory.create(self._target, FOLDER) as stick:
-            try:
-                known = _read_sums(stick)
-                notes = gallery.parse(stick.read(gallery.NOTES, gallery.MAX_NOTES))
-            except OSError as error:
-                raise ExportError(f"{stick.path} cannot be read ({error.strerror}): use another stick") from error
-            tried: set[int] = set()
-            while moments := [moment for moment in self._moments() if moment.sequence not in tried]:
-                tried.update(moment.sequence for moment in moments)  # more may have been pressed for meanwhile
-                if not self._copy_all(stick, known, notes, moments):
-                    break
-            self._beside(stick, known, notes)
+            self._copy_missing(stick)
+
+    def _copy_missing(self, stick: Directory) -> None:
+        try:
+            known = _read_sums(stick)
+            notes = gallery.parse(stick.read(gallery.NOTES, gallery.MAX_NOTES))
+        except OSError as error:
+            raise ExportError(f"{stick.path} cannot be read ({error.strerror}): use another stick") from error
+        while moments := self._untried():
+            self._tried.update(moment.sequence for moment in moments)  # more may have been pressed for meanwhile
+            if not self._copy_all(stick, known, notes, moments):
+                break
+        self._beside(stick, known, notes)
+
+    def _untried(self) -> list[Moment]:
+        return [moment for moment in self._moments() if moment.sequence not in self._tried]
 
     def confirm(self, target: Path) -> None:
         """Read all copies once more, in the stick mounted at `target`, and note the new ones in the store.
 
         If only one of them is not as it was written, the stick is not trusted with any new one. An earlier copy that
-        cannot be read as it was written counts as lost: its moment is not exported any longer.
+        cannot be read as it was written counts as lost: its moment is not exported any longer. A moment that was
+        finished meanwhile is copied then, and `unconfirmed` is true again.
         """
         copies, self._copies = self._copies, []
         noted, self._noted = self._noted, []
@@ -131,11 +139,15 @@ class HandOver:
                 good.clear()
             if untrue or lost:
                 self._remove_untrue(stick, untrue, lost)
-            self.report.copied = [copy.name for copy in good]
-            self.report.size = sum(copy.moment.size for copy in good)
-            self.report.already_there -= len(lost)
+            self.report.already_there -= sum(copy not in self._confirmed for copy in lost)
+            self._confirmed = [copy for copy in (*self._confirmed, *good) if copy not in lost]
+            self.report.copied = [copy.name for copy in self._confirmed]
+            self.report.size = sum(copy.moment.size for copy in self._confirmed)
+            self._noted = [*still, *good]
             if not self._note(good) or untrue or lost:
                 self._write_health(stick)
+            if not self._broken and self._untried():
+                self._copy_missing(stick)
 
     def _read_again(self, stick: Directory, copies: list[_Copy]) -> tuple[list[_Copy], list[_Copy]]:
         """Return the copies that are as they were written, and those that are not."""

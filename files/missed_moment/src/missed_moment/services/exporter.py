@@ -207,13 +207,17 @@ def _fill(
     hear: Callable[[Path], None],
     access: Access,
 ) -> Report:
-    """Copy to a volume what it lacks; confirm the copies when it was unmounted, which is as its owner gets it."""
+    """Copy to a volume what it lacks; confirm the copies when it was unmounted, which is as its owner gets it.
+
+    A moment that was finished meanwhile is copied and confirmed as well.
+    """
     with access.first(volume, pulled) as place:
         hear(place)
         job = HandOver(catalogue, place, describe(), _progress(tell), pulled)
         job.copy()
     pulled.check()
-    if job.unconfirmed:
+    while job.unconfirmed:
         with access.again(volume) as place:
             job.confirm(place)
+        pulled.check()
     return job.report

@@ -7,6 +7,8 @@ from missed_moment.panel.language import Stick
 
 BELIEVED_NS = 15 * NS
 """What was told is believed this long. Exporters repeat themselves; one that does not was killed."""
+DONE_SHOWN_NS = 60 * NS
+"""A stick that is done is shown this long: one that stays in would hide everything else."""
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class _Told:
     trouble: str
     copied: float
     at_ns: int
+    since_ns: int  # when it was told for the first time that it is that far
 
 
 class Sticks:
@@ -23,6 +26,7 @@ class Sticks:
     def __init__(self) -> None:
         self._told: dict[str, _Told] = {}
         self._began_ns: dict[str, int] = {}
+        self._now_ns = 0
 
     def tell(self, name: str, stick: Stick, trouble: str, now_ns: int, copied: float = 0.0, began_ns: int = 0) -> bool:
         """The stick called `name` is that far. True where this is news, apart from which share of it is copied.
@@ -37,16 +41,19 @@ class Sticks:
         if began_ns < self._began_ns.get(name, 0):
             return False
         self._began_ns[name] = began_ns
+        self._now_ns = now_ns
         before = self._told.get(name)
         if before is None:
             self._told = {other: told for other, told in self._told.items() if told.stick is not Stick.NONE}
         if stick is Stick.NONE and not trouble:
             return self._told.pop(name, None) is not None
-        self._told[name] = _Told(stick, trouble, copied, now_ns)
+        since_ns = before.since_ns if before is not None and before.stick is stick else now_ns
+        self._told[name] = _Told(stick, trouble, copied, now_ns, since_ns)
         return before is None or (before.stick, before.trouble) != (stick, trouble)
 
     def tick(self, now_ns: int) -> None:
         """Time passed: who fell silent is not believed any longer."""
+        self._now_ns = now_ns
         self._told = {
             name: told
             for name, told in self._told.items()
@@ -55,9 +62,12 @@ class Sticks:
 
     @property
     def state(self) -> Stick:
-        """The state to show. While any copy is made, nobody is told that pulling is safe."""
-        states = {told.stick for told in self._told.values()}
+        """The state to show: COPYING while any copy is made, DONE for a minute only."""
+        states = {told.stick for told in self._told.values() if not self._was_shown(told)}
         return next((state for state in (Stick.COPYING, Stick.FAILED, Stick.DONE) if state in states), Stick.NONE)
+
+    def _was_shown(self, told: _Told) -> bool:
+        return told.stick is Stick.DONE and self._now_ns - told.since_ns >= DONE_SHOWN_NS
 
     @property
     def copied(self) -> float:
