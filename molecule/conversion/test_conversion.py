@@ -169,6 +169,15 @@ def test_files_on_both_sides_are_not_mixed(partition: Path) -> None:
     assert _run(f"mount {partition} /mnt; ls -A /mnt; umount /mnt").split() == ["lost+found", "photo"]
     assert "/data" not in _run("cat /etc/fstab")
 
+    # A mark that another card's run left there does not turn the files into copies.
+    _run(f"mount {partition} /mnt; echo clips/old >/mnt/.missed-moment-moved; umount /mnt")
+    status, said = _play()
+    assert status > 0, said
+    assert "hold files" in said
+    assert _run(_DIGESTS) == kept
+    listed = _run(f"mount {partition} /mnt; ls -A /mnt; rm /mnt/.missed-moment-moved; umount /mnt")
+    assert "photo" in listed
+
     # Without moments, the owner's partition becomes /data as it is.
     _run("rm -r /data/clips; echo mine >/etc/cloud/cloud-init.disabled")
     status, said = _play()

@@ -127,3 +127,40 @@ def test_a_partition_that_fstab_lists_for_data_is_never_formatted(partition: Pat
     said = _place(tmp_path, partition, __readonly_root_evaluated_text=listed)
     assert "no file system is on it" in said, said
     assert "decision" not in said, said
+
+
+_COPYING, _MOVED = ".missed-moment-copying", ".missed-moment-moved"
+
+
+def _compare(tmp_path: Path, originals: list[str], marks: dict[str, str], *, listed: bool = False) -> str:
+    target = tmp_path / "partition"
+    (target / "clips").mkdir(parents=True)
+    (target / "clips/1").touch()
+    for name, text in marks.items():
+        (target / name).write_text(text)
+    variables = {"__readonly_root_meanwhile": str(target), "__readonly_root_originals": originals}
+    variables |= {"__readonly_root_is_listed": listed, "__readonly_root_device": "/dev/null"}
+    return _decide(tmp_path, "compare", "__readonly_root_to_move", **variables)
+
+
+@pytest.mark.parametrize("mark", [_COPYING, _MOVED])
+def test_files_that_are_no_copies_are_not_deleted(tmp_path: Path, mark: str) -> None:
+    """The mark is from another card, or from a run that nobody ended; the file has come since."""
+    said = _compare(tmp_path, ["clips/9"], {mark: "clips/7\n"})
+    assert "hold files" in said, said
+    assert "decision" not in said, said
+
+
+@pytest.mark.parametrize("mark", [_COPYING, _MOVED])
+def test_a_mark_alone_moves_nothing(tmp_path: Path, mark: str) -> None:
+    """Without files in /data there is nothing to copy, so nothing is deleted for a copy."""
+    assert "decision: False" in _compare(tmp_path, [], {mark: "clips/1\n"})
+
+
+@pytest.mark.parametrize("mark", [_COPYING, _MOVED])
+def test_an_interrupted_copy_is_made_again(tmp_path: Path, mark: str) -> None:
+    assert "decision: True" in _compare(tmp_path, ["clips/1", "clips/2"], {mark: "clips/1\n"})
+
+
+def test_a_finished_copy_that_fstab_lists_counts(tmp_path: Path) -> None:
+    assert "decision: False" in _compare(tmp_path, ["clips/1", "clips/2"], {_MOVED: "clips/1\n"}, listed=True)
