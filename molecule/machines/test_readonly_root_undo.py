@@ -1,0 +1,47 @@
+"""readonly_root_enabled: false undoes what the role did, and nothing that is the owner's."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from imaging.chroot import Chroot, CommandFailed, chroot_over
+from machines import disk
+from machines.device_root import DEVICE
+
+_FSTAB = """\
+PARTUUID=6d6d0001-01 /boot/firmware vfat defaults,ro 0 2
+PARTUUID=6d6d0001-02 / ext4 defaults,noatime 0 1
+tmpfs /tmp tmpfs size=64M 0 0
+PARTUUID=6d6d0002-01 /var/log ext4 defaults 0 2
+"""
+_OWNER_S = """
+printf 'root=PARTUUID=6d6d0001-02 fsck.repair=yes rootwait\\n' >/boot/firmware/cmdline.txt
+ln -sf /dev/null /etc/systemd/system/man-db.timer
+printf '[Timer]\\nOnCalendar=weekly\\n' >/etc/systemd/system/apt-daily.timer
+"""
+_STATE = "cat /etc/fstab /boot/firmware/cmdline.txt; cd /etc/systemd/system; ls -l man-db.timer; cat apt-daily.timer"
+_ORDER = "/etc/systemd/system/missed-moment.service.d/50-data.conf"
+
+
+@pytest.fixture
+def system() -> Iterator[Chroot]:
+    """Have a Debian with files of its owner."""
+    if why := disk.missing():
+        pytest.skip(why)
+    with chroot_over(DEVICE.build()) as chroot:
+        chroot.run("tee", "/etc/fstab", stdin=_FSTAB)
+        chroot.run("sh", "-euc", _OWNER_S)
+        yield chroot
+
+
+def _play(system: Chroot, *, enabled: bool) -> str:
+    variables = {"readonly_root_enabled": enabled, "readonly_root_data": "PARTUUID=6d6d0001-03"}
+    return system.play("--tags=readonly_root", "--extra-vars", json.dumps(variables))
+
+
+def test_what_the_role_never_did_is_not_undone(system: Chroot) -> None:
+    before = system.run("sh", "-euc", _STATE)
+    _play(system, enabled=False)
+    assert system.run("sh", "-euc", _STATE) == before
