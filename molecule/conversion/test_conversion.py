@@ -38,6 +38,7 @@ findmnt --fstab --mountpoint /data >/dev/null && mount /data
 systemctl daemon-reload
 systemctl start missed-moment.service
 """
+_ORDER = "/etc/systemd/system/missed-moment.service.d/50-data.conf"
 _DIGESTS = "cd /data && find clips -type f -exec sha256sum {} + | sort"
 _BENEATH = """
 mkdir -p /run/look && mount --bind / /run/look
@@ -120,6 +121,10 @@ def test_a_conversion_can_be_interrupted_anywhere(partition: Path) -> None:
         assert status < 0, said
         interrupted += re.findall("interrupted after: (.*)", said)
         print(interrupted[-1], flush=True)
+        # / can still be written to, so the recorder must not start before /data is mounted.
+        ordered = not any("Remove the recorder's order" in name for name in interrupted)
+        if ordered and "/data" in _run("cat /etc/fstab"):
+            assert _run(f"cat {_ORDER}") == "[Unit]\nWantsMountsFor=/data\n", interrupted
         if (count := len(interrupted)) % 2:
             _run(_REBOOT)
             assert _run(_DIGESTS) == kept, f"{interrupted} and a reboot\n{said}"

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -45,3 +44,33 @@ def test_what_the_role_never_did_is_not_undone(system: Chroot) -> None:
     before = system.run("sh", "-euc", _STATE)
     _play(system, enabled=False)
     assert system.run("sh", "-euc", _STATE) == before
+
+
+def test_what_the_role_did_is_undone(system: Chroot) -> None:
+    """The owner's own unit file, mask and argument stay."""
+    before = system.run("sh", "-euc", _STATE)
+    _play(system, enabled=True)
+    closed = system.run("sh", "-euc", _STATE)
+    assert "/ ext4 defaults,noatime,ro 0 1" in closed
+    assert "tmpfs /var/tmp tmpfs" in closed
+    assert system.run("readlink", "/etc/systemd/system/logrotate.timer") == "/dev/null\n"
+    assert "changed=0" in _play(system, enabled=True)
+
+    _play(system, enabled=False)
+    after = system.run("sh", "-euc", _STATE)
+    assert [line for line in after.splitlines() if " /data " not in line] == before.splitlines()
+    with pytest.raises(CommandFailed):
+        system.run("readlink", "/etc/systemd/system/logrotate.timer")
+
+
+def test_the_recorder_waits_for_data_until_the_system_is_read_only(system: Chroot) -> None:
+    """The run fails once fstab lists /data: until the next run, the system is writable and has a /data."""
+    system.run("touch", "/etc/systemd/system/data.mount.wants")
+    with pytest.raises(CommandFailed, match=r"data\.mount\.wants"):
+        _play(system, enabled=True)
+    assert " /data ext4 " in system.run("cat", "/etc/fstab")
+    assert "WantsMountsFor=/data" in system.run("cat", _ORDER)
+    system.run("rm", "/etc/systemd/system/data.mount.wants")
+    _play(system, enabled=True)
+    with pytest.raises(CommandFailed):
+        system.run("cat", _ORDER)
