@@ -164,3 +164,17 @@ def test_an_interrupted_copy_is_made_again(tmp_path: Path, mark: str) -> None:
 
 def test_a_finished_copy_that_fstab_lists_counts(tmp_path: Path) -> None:
     assert "decision: False" in _compare(tmp_path, ["clips/1", "clips/2"], {_MOVED: "clips/1\n"}, listed=True)
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+def test_a_listed_data_that_is_not_mounted_needs_a_reboot_only_if_read_only(tmp_path: Path, *, wanted: bool) -> None:
+    """A disk that is unplugged does not reboot a Pi whose system stays writable, after each run."""
+    listed = [{"target": "/data", "source": "UUID=1", "options": "nofail"}]
+    said = _decide(
+        tmp_path,
+        "state",
+        "__readonly_root_unmounted | length > 0",
+        readonly_root_enabled=wanted,
+        __readonly_root_listed=listed,
+    )
+    assert f"decision: {wanted}" in said, said
