@@ -30,7 +30,7 @@ def test_two_presses_and_all_kinds_of_sticks(device: VirtualDevice) -> None:
     filled = [Stick(device.place / f"stick{number}", kind) for number, kind in enumerate(sticks.KINDS)]
     before = device.now()
     ports = [device.plug(stick.image) for stick in filled]
-    device.wait_until(lambda: device.disks() == [] and device.led_names(before)[-1:] == ["solid"], 300, "all are done")
+    device.wait_until(lambda: device.disks() == [] and device.led_names(before)[-1:] == ["solid"], 480, "all are done")
     for port in ports:
         device.pull(port)
     device.wait_for_led("recording", before, 60)

@@ -14,6 +14,7 @@ from missed_moment.capture.choice import CameraChooser, Candidate
 from missed_moment.capture.guarded import Guarded
 from missed_moment.capture.meter import FrameMeter
 from missed_moment.capture.synthetic import SyntheticCamera
+from missed_moment.clock import NS
 from missed_moment.errors import CameraError, MicrophoneError
 from missed_moment.health import Fault
 from missed_moment.packets import PcmBlock, VideoFormat, VideoPacket
@@ -239,12 +240,16 @@ def test_a_camera_that_appears_while_none_films_is_used(tmp_path: Path) -> None:
 
 
 @contextmanager
-def kept(camera: StagedCamera | CameraChooser) -> Iterator[tuple[Keeper, list[str], list[str]]]:
+def kept(camera: StagedCamera | CameraChooser, patience_ns: int = 0) -> Iterator[tuple[Keeper, list[str], list[str]]]:
     signs: list[str] = []
     faults: list[str] = []
     filming = Filming(camera, FrameMeter(), Ring(10, 2**20), lambda _: None)
     keeper = Keeper(
-        filming, lambda fault: faults.append(fault or ""), lambda: signs.append("off"), lambda: signs.append("alive")
+        filming,
+        lambda fault: faults.append(fault or ""),
+        lambda: signs.append("off"),
+        lambda: signs.append("alive"),
+        patience_ns,
     )
     keeper.start()
     try:
@@ -270,6 +275,21 @@ def test_absent_cameras_are_no_reason_for_the_recovery_ladder() -> None:
         wait_for(lambda: len(signs) >= 3)
         assert keeper.delivery.since_ns is None
         assert set(faults) == {"no camera films: none on the board; no webcam"}
+
+
+def test_a_camera_whose_driver_is_still_being_loaded_is_no_fault_yet() -> None:
+    camera = StagedCamera(start=CameraError(errno.ENODEV, "none on the board"))
+    with kept(camera, patience_ns=3600 * NS) as (keeper, _, faults):
+        wait_for(lambda: camera.starts >= 3)
+        camera.at_start = "film"
+        wait_for(lambda: keeper.delivery.comes)
+        assert set(faults) <= {""}
+    broken = StagedCamera(start=CameraError(errno.EIO, "broken"))
+    with kept(broken, patience_ns=3600 * NS) as (_, _, faults):
+        wait_for(lambda: any("broken" in fault for fault in faults))
+    absent = StagedCamera(start=CameraError(errno.ENODEV, "none on the board"))
+    with kept(absent, patience_ns=NS // 5) as (_, _, faults):
+        wait_for(lambda: any("none on the board" in fault for fault in faults))
 
 
 def test_a_camera_that_another_program_holds_is_no_reason_for_the_recovery_ladder() -> None:

@@ -1,5 +1,6 @@
 """A sound card, through ALSA."""
 
+import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
@@ -161,9 +162,11 @@ class AlsaMicrophone:
     def _choose(self) -> list[str]:
         there = self._find()
         if not there:
-            raise MicrophoneError("there is no microphone: plug one in, or set [sound] enabled = false")
+            raise MicrophoneError(errno.ENODEV, "there is no microphone: plug one in, or set [sound] enabled = false")
         if self._card is not None and self._card not in there:
-            raise MicrophoneError(f"there is no microphone {self._card!r}: [sound] device may be {' or '.join(there)}")
+            raise MicrophoneError(
+                errno.ENODEV, f"there is no microphone {self._card!r}: [sound] device may be {' or '.join(there)}"
+            )
         return there if self._card is None else [self._card]
 
     def _listen(self, card: Card, sink: SoundSink) -> None:

@@ -70,18 +70,22 @@ class Keeper:
         report: Callable[[str | None], None],
         on_off: Callable[[], None],
         alive: Callable[[], None] = lambda: None,
+        patience_ns: int = 0,
     ) -> None:
         """Set up.
 
         `report` is told what is wrong, None while nothing is. `on_off` is called when the device has been switched
         off and nothing more will come. `alive` is called again and again while there is nothing that a restart of
         the process could mend: packets come, or the device is switched off, or there is none. Not while a device
-        that is there stays silent, or hangs as it is started or stopped: its sensor may be on.
+        that is there stays silent, or hangs as it is started or stopped: its sensor may be on. A device that is absent
+        is no fault within `patience_ns` of `start`: just after power-on its driver is still being loaded.
         """
         self._source = source
         self._report = report
         self._on_off = on_off
         self._alive = alive
+        self._patience_ns = patience_ns
+        self._began_ns = 0
         self._wanted = threading.Event()
         self._wanted.set()
         self._disturb = threading.Event()  # something changed: stop, or the switch
@@ -92,6 +96,7 @@ class Keeper:
 
     def start(self) -> None:
         """Begin."""
+        self._began_ns = clock.monotonic_ns()
         self._thread.start()
 
     def switch(self, on: bool) -> None:
@@ -146,7 +151,9 @@ class Keeper:
             self.delivery = Delivery(False, None)
         elif self._wanted.is_set():
             self._wait_from(clock.monotonic_ns())
-        self._report(error.strerror or str(error))
+        waited_ns = clock.monotonic_ns() - self._began_ns
+        if error.errno != errno.ENODEV or waited_ns >= self._patience_ns:
+            self._report(error.strerror or str(error))
         if error.errno != errno.ETIMEDOUT:
             self._alive()
 

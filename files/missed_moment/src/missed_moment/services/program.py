@@ -14,6 +14,7 @@ from typing import Any
 from missed_moment import config, memory, memory_budget
 from missed_moment.board import Board
 from missed_moment.capture.choice import Kind, choose_camera, choose_microphone
+from missed_moment.clock import NS
 from missed_moment.control import ControlServer
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ControlError, MemoryLockError, MissedMomentError
@@ -32,6 +33,8 @@ log = logging.getLogger(__name__)
 
 _SETTLE_S = 20.0
 """Who waits for the recorder waits for its first picture, but not for ever."""
+_DRIVERS_NS = 8 * NS
+"""Nothing orders the recorder after the drivers of cameras and microphones: udev loads them beside it."""
 EXIT_BUG, EXIT_AGAIN = os.EX_SOFTWARE, os.EX_TEMPFAIL
 """Exit codes after an error that nobody expected, and where another start may help."""
 REBOOT = "reboot"
@@ -136,6 +139,7 @@ def run(places: Places, kind: Kind) -> bool:
         lambda step: _give_up(step, places.socket.parent),
         places.socket.parent,
         memory_budget.backlog_rings(settings, memory_bytes),
+        _DRIVERS_NS,
     )
     commands = _Commands(recorder)
     server = ControlServer(

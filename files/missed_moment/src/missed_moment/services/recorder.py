@@ -59,12 +59,14 @@ class Recorder:
         give_up: Callable[[Step], None] = lambda _: None,
         runtime: Path | None = None,
         backlog_rings: float = BACKLOG_RINGS,
+        patience_ns: int = 0,
     ) -> None:
         """Wire everything; nothing runs and nothing is opened before `start`.
 
         `show` and `alive` (see Keeper) must return at once. `exposure` says how what is in RAM could reach storage:
         while it does, nothing is filmed. `give_up` ends this process, to be started again or with the board;
         `runtime` is a directory in RAM that outlives it. A disk that stopped may hold up `backlog_rings` in RAM.
+        Devices may be absent for `patience_ns` after `start`.
         """
         self.settings = settings = loaded.settings
         self.health = Health()
@@ -84,11 +86,13 @@ class Recorder:
         self._ladder = Ladder(runtime, store, disk)
         self._give_up = give_up
         self._camera = Filming(camera, self._meter, self.ring, self._set_format)
-        self._filming = Keeper(self._camera, self._report_camera, self._forget_everything, alive)
+        self._filming = Keeper(self._camera, self._report_camera, self._forget_everything, alive, patience_ns)
         self._listening = None
         if microphone is not None:
             listening = Listening(microphone, self.ring)
-            self._listening = Keeper(listening, self._report_microphone, self._forget_everything)
+            self._listening = Keeper(
+                listening, self._report_microphone, self._forget_everything, patience_ns=patience_ns
+            )
         self._sound_expected = settings.sound.asked_for
         label = Label(settings.device.name, settings.video.rotation, settings.sound.offset_ms)
         keep_days = 0 if settings.stick.delete_after_export else settings.store.keep_exported_days
