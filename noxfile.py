@@ -200,9 +200,7 @@ def machine(session: nox.Session) -> None:
     session.chdir("molecule")
     options = ("-m", "pytest", "-p", "no:cacheprovider", "-v", NO_EMPTY_TESTS)
     options += ("--timeout=900", "--durations=0", "--durations-min=5")
-    # One after the other: two emulated processors at a time would keep up with nothing.
-    for tests in [session.posargs] if session.posargs else (["machines", "stories"], ["sensor"]):
-        session.run("python", *options, *tests, env=ALL_SOURCES)
+    session.run("python", *options, *(session.posargs or ("machines", "stories")), env=ALL_SOURCES)
 
 
 @nox.session
@@ -240,7 +238,7 @@ def make_stand_in(session: nox.Session, *options: str) -> tuple[Path, Path]:
 @nox.session
 def proofs(session: nox.Session) -> None:
     """What takes long to prove of the virtual device: sticks from strangers, power cuts, marks that must be nowhere."""
-    session.notify("machine", posargs=("hostile", "proofs", *session.posargs))
+    session.notify("machine", posargs=("sensor", "hostile", "proofs", *session.posargs))
 
 
 @nox.session(name="players")

@@ -38,7 +38,7 @@ IN_A_ROOT = [
     ("memory_stays_in_memory", "printf '[Journal]\\nStorage=auto\\n' >/etc/systemd/journald.conf.d/99.conf"),
     ("fstab_is_read_only", "sed -i 's/,nodev,nosuid,noexec,/,nosuid,noexec,/' /etc/fstab"),
     ("fstab_is_read_only", "sed -i '/ \\/data /d' /etc/fstab"),
-    ("fstab_is_read_only", "sed -i 's/,ro / /' /etc/fstab"),
+    ("fstab_is_read_only", "sed -i 's/,ro,x-missed-moment.ro / /' /etc/fstab"),
     ("command_line_suits_read_only_root", f"sed -i 's/$/ resize/' {_CMDLINE}"),
     ("cloud_init_is_disabled", "rm -f /etc/cloud/cloud-init.disabled; touch /usr/bin/cloud-init"),
     ("network_units_are_off", "systemctl enable ssh.service; rm -f /etc/systemd/system/ssh.service.d/*"),

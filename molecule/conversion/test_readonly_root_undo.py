@@ -51,7 +51,7 @@ def test_what_the_role_did_is_undone(system: Chroot) -> None:
     before = system.run("sh", "-euc", _STATE)
     _play(system, enabled=True)
     closed = system.run("sh", "-euc", _STATE)
-    assert "/ ext4 defaults,noatime,ro 0 1" in closed
+    assert "/ ext4 defaults,noatime,ro,x-missed-moment.ro 0 1" in closed
     assert "tmpfs /var/tmp tmpfs" in closed
     assert system.run("readlink", "/etc/systemd/system/logrotate.timer") == "/dev/null\n"
     assert "changed=0" in _play(system, enabled=True)
