@@ -296,6 +296,20 @@ def test_the_systems_own_disk_is_nobodys_business(stick: FolderStick, catalogue:
     assert run(stick, catalogue) == []
 
 
+def test_a_stick_that_something_else_uses_by_now_is_not_shown_as_safe_to_pull(
+    stick: FolderStick, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def taken() -> None:
+        raise SystemDiskError("1-1 came into use")
+
+    monkeypatch.setattr(stick, "switch_off", taken)
+    assert run(stick, catalogue) == [
+        *("copying", "mounted", "unmounted", "again", "unmounted"),
+        "none 1-1 came into use",
+    ]
+    assert exported(catalogue) == 2
+
+
 @pytest.mark.setting("stick.filesystems")
 @pytest.mark.parametrize(
     ("written", "chosen"),

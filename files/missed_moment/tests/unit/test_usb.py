@@ -124,6 +124,36 @@ def test_a_disk_in_fstab_is_left_alone_before_it_is_mounted(
     assert chosen.filesystem in {"vfat", "ext4"}
 
 
+@pytest.mark.parametrize("taken", [False, True])
+def test_a_stick_whose_other_volume_came_into_use_is_not_switched_off(
+    taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An automounter of the desktop takes the second partition while clips are copied to the first."""
+    disk, first, second = (FalseDevice(tmp_path, name, ID_FS_TYPE="vfat") for name in ("sda", "sda1", "sda2"))
+    for number, part in enumerate((disk, first, second)):
+        part.device_number, part.device_links = os.makedev(8, number), ()
+
+    def list_devices(DEVTYPE: str, **_: object) -> list[FalseDevice]:  # noqa: N803 - udev's
+        return [disk] if DEVTYPE == "disk" else [first, second]
+
+    monkeypatch.setattr(usb.pyudev, "Context", lambda: types.SimpleNamespace(list_devices=list_devices))
+    monkeypatch.setattr(usb.UsbDevice, "_device", lambda _: None)
+    monkeypatch.setattr(usb.UsbDevice, "_events", lambda *_: nullcontext(lambda _: False))
+    monkeypatch.setattr(usb, "numbers_in_use", set)
+    (tmp_path / "power").mkdir()
+    stick = usb.UsbDevice(tmp_path, Claims, Pulled())
+    stick.volume(["vfat"])
+    if not taken:
+        stick.switch_off()
+        assert (tmp_path / "authorized").read_text() == "0"
+        return
+    monkeypatch.setattr(usb, "numbers_in_use", lambda: {(8, 2)})
+    with pytest.raises(SystemDiskError, match="is not switched off: unmount it before you pull it"):
+        stick.switch_off()
+    assert not (tmp_path / "authorized").exists()
+    assert not (tmp_path / "power" / "control").exists()
+
+
 def test_a_stick_has_the_name_of_its_port(tmp_path: Path) -> None:
     """The exporter is given the device's number, which is new at each plug-in; the port is what an owner sees."""
     port = tmp_path / "devices" / "1-1.2"

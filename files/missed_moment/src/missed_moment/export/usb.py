@@ -4,12 +4,12 @@ import errno
 import os
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pyudev
 
-from missed_moment.errors import StickError, reason
+from missed_moment.errors import StickError, SystemDiskError, reason
 from missed_moment.export.admission import Interface, Volume, choose
 from missed_moment.export.claims import Claims
 from missed_moment.export.mounts import numbers_in_use
@@ -72,8 +72,15 @@ class UsbDevice:
         """Take away the device's configuration, as for one that is not trusted, and let its port sleep.
 
         Its disks are gone from the system at once, after the kernel had them write what they held back. It is
-        not `remove`d: then nobody could see when it is pulled out. Raises StickError where that is not allowed.
+        not `remove`d: then nobody could see when it is pulled out. Raises StickError where that is not allowed, and
+        SystemDiskError if something uses one of its volumes by now: an automounter may have taken another partition.
         """
+        with suppress(StickError):  # it has gone: then there is nothing to leave alone
+            if any(volume.busy for volume in self._volumes()):
+                raise SystemDiskError(
+                    f"{self.name} came into use by this system while it was copied to, and is not switched off: "
+                    "unmount it before you pull it"
+                )
         try:
             (self._path / "power" / "control").write_text("auto")
             (self._path / "authorized").write_text("0")

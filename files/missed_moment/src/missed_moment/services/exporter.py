@@ -152,14 +152,14 @@ def serve(
     Whatever is wrong with a stick is told, and logged, and nothing that the caller could mend. However it goes, DONE
     or FAILED is told before the stick is waited for, unless it is a disk of this system.
     """
-    unfinished, expected = "", True  # `unfinished` is what to tell of it when it is gone
+    unfinished, expected, copying = "", True, False  # `unfinished` is what to tell of it when it is gone
     try:
         try:
             pulled.check()
             usb = plugged()
             admit(usb.interfaces())
             volume = usb.volume(accepted)
-            unfinished = PULLED_EARLY
+            unfinished, copying = PULLED_EARLY, True
             tell(Stick.COPYING)
             log.info("copying to %s", volume)
             report = _fill(volume, catalogue, tell, pulled, describe, hear, access or KernelAccess(catalogue))
@@ -169,6 +169,8 @@ def serve(
             pulled.check()
         except SystemDiskError as error:
             log.warning("%s", error)
+            if copying:  # something else took it meanwhile: it is not waited for, and may not be pulled as it is
+                tell(Stick.NONE, str(error))
             return True
         except ExportError as error:
             trouble, left_over = str(error), ""
