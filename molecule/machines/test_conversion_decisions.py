@@ -138,7 +138,7 @@ def _compare(tmp_path: Path, originals: list[str], marks: dict[str, str], *, lis
     (target / "clips/1").touch()
     for name, text in marks.items():
         (target / name).write_text(text)
-    variables = {"__readonly_root_meanwhile": str(target), "__readonly_root_originals": originals}
+    variables: dict[str, object] = {"__readonly_root_meanwhile": str(target), "__readonly_root_originals": originals}
     variables |= {"__readonly_root_is_listed": listed, "__readonly_root_device": "/dev/null"}
     return _decide(tmp_path, "compare", "__readonly_root_to_move", **variables)
 
