@@ -5,9 +5,6 @@ import json
 from machines.virtual_device import VirtualDevice
 from stories.starting import films_before_all_is_there
 
-# As login does, for somebody at a console.
-_LOG_IN = "systemd-run --quiet --unit=somebody --property=PAMName=login --property=User=root sleep infinity"
-
 
 def test_power_on(switched_on: VirtualDevice) -> None:
     """It boots without a complaint, fills its minute, then records, and the LED says so."""
@@ -27,14 +24,6 @@ def test_power_on(switched_on: VirtualDevice) -> None:
 
     assert people(device) == []
     device.look_at_everything()
-
-
-def test_somebody_who_logs_in_is_seen(device: VirtualDevice) -> None:
-    """The list of sessions, which is empty after power on, has them."""
-    device.run("sh", "-euc", _LOG_IN)
-    device.wait_until(lambda: people(device) == ["root"], 60, "root is logged in")
-    device.run("systemctl", "stop", "somebody.service")
-    device.wait_until(lambda: people(device) == [], 60, "nobody is logged in")
 
 
 def people(device: VirtualDevice) -> list[str]:
