@@ -77,7 +77,7 @@ def test_the_encoder_of_a_pi_5_cannot_save_up_bits_while_nothing_moves(ours: typ
                 planes = noise.integers(0, 255, planes.shape).astype(np.uint8)
             sizes.append(sum(packet.size for packet in stream.encode(av.VideoFrame.from_ndarray(planes, "yuv420p"))))
     first, *others = (sum(sizes[second * FPS :][:FPS]) * 8 / BITRATE for second in range(STILL_S, STILL_S + 3))
-    assert first <= PEAK + SAVED_S
+    assert first <= 1.05 * (PEAK + SAVED_S)  # VBV counts with what it has just been given, too
     assert max(others) <= BYTES_MARGIN
 
 
