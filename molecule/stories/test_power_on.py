@@ -14,7 +14,10 @@ def test_power_on(switched_on: VirtualDevice) -> None:
 
     device.until_it_records(180)
     device.wait_until(lambda: device.led_names()[-1:] == ["recording"], 30, "the LED says recording")
-    assert device.led_names()[0] == "filling"
+    # The camera's driver is loaded after the recorder has started: on a busy host so late that its absence is shown.
+    names = device.led_names()
+    assert names.index("filling") < names.index("recording")
+    assert set(names[: names.index("filling")]) <= {"fault 2"}, names
 
     status = device.status()
     assert status["camera"] == "webcam"
