@@ -30,7 +30,7 @@ _OFFER = """\
 
 For at least three years after you got this image, whoever published it gives anybody who asks a complete
 machine-readable copy of the corresponding source code, for no more than the cost of the medium and its shipping.
-Ask where you got the image. Debian's own archive has them, too: https://snapshot.debian.org/.
+Ask where you got the image. Debian keeps every version of its own packages, too, in its snapshot archive.
 """
 
 
