@@ -1,4 +1,4 @@
-"""Somebody logs in at a console: what the story of power on looks for, and does not find, is seen."""
+"""What the stories look for, and do not find, is seen: somebody who logs in, and a packet on the wire."""
 
 from machines.virtual_device import VirtualDevice
 from stories.test_power_on import people
@@ -13,3 +13,11 @@ def test_somebody_who_logs_in_is_seen(fresh: VirtualDevice) -> None:
     fresh.wait_until(lambda: people(fresh) == ["root"], 60, "root is logged in")
     fresh.run("systemctl", "stop", "somebody.service")
     fresh.wait_until(lambda: people(fresh) == [], 60, "nobody is logged in")
+
+
+def test_a_packet_is_heard(fresh: VirtualDevice) -> None:
+    """The kernel looks for a router as soon as the interface is up."""
+    assert fresh.said_on_the_wire() == []
+    fresh.set_network_card(up=True)
+    fresh.wait_until(fresh.said_on_the_wire, 60, "the kernel looks for a router")
+    fresh.set_network_card(up=False)
