@@ -23,6 +23,7 @@ class LoopStick:
     """A loop device that is plugged in as a stick."""
 
     name = "1-1"
+    gone = False
 
     def __init__(self, node: Path, size: int) -> None:
         self._volume = Volume(node, size, "ext4")

@@ -43,6 +43,7 @@ class FolderStick:
     refusal: Exception | None = None
     pull_at: str = "done"
     hesitation_s: float = 0
+    gone: bool = False
     events: list[str] = field(default_factory=list)
     copied: list[float] = field(default_factory=list)
     mounted: Volume | None = None
@@ -289,6 +290,16 @@ def test_a_stick_that_fails_because_it_was_pulled_was_pulled_early(stick: Folder
     *_, failed, gone = run(stick, catalogue)
     assert failed.startswith("failed")
     assert gone == f"none {PULLED_EARLY}"
+
+
+def test_a_stick_that_is_gone_was_pulled_early_however_late_the_signal_comes(
+    stick: FolderStick, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy board systemd's SIGTERM takes longer than anybody needs to pull a stick."""
+    monkeypatch.setattr(exporter, "NOTICED_S", 0.01)
+    (stick.folder / FOLDER).write_text("not a directory")
+    stick.pull_at, stick.gone = "", True
+    assert run(stick, catalogue)[-1] == f"none {PULLED_EARLY}"
 
 
 def test_the_systems_own_disk_is_nobodys_business(stick: FolderStick, catalogue: Catalogue) -> None:

@@ -162,7 +162,9 @@ def test_a_stick_has_the_name_of_its_port(tmp_path: Path) -> None:
     number.symlink_to(port)
     stick = usb.UsbDevice(number, Claims, Pulled())
     assert stick.name == "1-1.2"
+    assert not stick.gone
     number.unlink()
+    assert stick.gone
     (port / "power").mkdir()
     with pytest.raises(StickError, match=r"1-1\.2 cannot be switched off"):
         stick.switch_off()

@@ -89,6 +89,11 @@ class UsbDevice:
                 f"{self.name} cannot be switched off ({reason(error)}): wait ten seconds, then pull it"
             ) from error
 
+    @property
+    def gone(self) -> bool:
+        """Whether the kernel has lost the device, as it does when somebody pulls it."""
+        return not self._path.exists()
+
     @contextmanager
     def _events(self, subsystem: str) -> Iterator[Callable[[float], bool]]:
         """Collect udev's events of a subsystem; begun before the first look, so that none is missed in between.

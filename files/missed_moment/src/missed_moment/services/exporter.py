@@ -39,7 +39,7 @@ from missed_moment.services.teller import Teller
 log = logging.getLogger(__name__)
 
 NOTICED_S = 5.0
-"""Nobody sees so soon what the LED says of a stick that failed: who has pulled it by then had pulled it before."""
+"""Nobody sees so soon what the LED says of a stick that failed: one that is gone by then was pulled before."""
 PULLED_EARLY = "the stick was pulled before all was copied: plug it in again, it goes on where it stopped"
 
 
@@ -65,6 +65,10 @@ class Usb(Protocol):
 
     def switch_off(self) -> None:
         """Let go of it for good."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the kernel has lost it. systemd's SIGTERM, which says so too, may come many seconds later."""
 
 
 class Access(Protocol):
@@ -153,6 +157,7 @@ def serve(
     or FAILED is told before the stick is waited for, unless it is a disk of this system.
     """
     unfinished, expected, copying = "", True, False  # `unfinished` is what to tell of it when it is gone
+    usb: Usb | None = None
     try:
         try:
             pulled.check()
@@ -188,7 +193,7 @@ def serve(
         if trouble:
             log.error("%s", trouble)
             tell(Stick.FAILED, trouble)
-            if pulled.wait(NOTICED_S):
+            if pulled.wait(NOTICED_S) or (usb is not None and usb.gone):
                 raise StickPulledError(trouble)
         unfinished = left_over
         if not trouble:
