@@ -42,6 +42,10 @@ _PREPARE = f"""
     rm -f /etc/ssh/ssh_host_*
     ssh-keygen -q -t ed25519 -N '' -f /etc/ssh/ssh_host_ed25519_key
     touch /var/lib/apt/lists
+    # What the playbook finds of an owner, and of an operator of before.
+    install -d -m 2775 -o {_USER} -g {_USER} /data
+    groupadd --system missed-moment
+    useradd --no-create-home --groups missed-moment former
     # It would empty the host's table of foreign programs.
     ln -s /dev/null /etc/systemd/system/systemd-binfmt.service
 """

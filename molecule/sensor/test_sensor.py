@@ -7,7 +7,7 @@ from stories.filling import digests_on, kept_digests, plug_until_served
 _RULE = "grep -l dma_heap /etc/udev/rules.d/*"
 # What the kernel makes of the nodes by itself, and udev after it, without a rule of ours.
 _TAKE_THE_RULE_AWAY = f"""
-missed-moment-maintenance open
+mount -o remount,rw /
 for rule in $({_RULE}); do mv "$rule" "$rule.away"; done
 udevadm control --reload
 chown root:root /dev/dma_heap/*; chmod 600 /dev/dma_heap/*
@@ -18,7 +18,7 @@ _BRING_THE_RULE_BACK = """
 for rule in /etc/udev/rules.d/*.away; do mv "$rule" "${rule%.away}"; done
 udevadm control --reload
 udevadm trigger --settle --subsystem-match=dma_heap
-missed-moment-maintenance close
+mount -o remount,ro /
 """
 
 

@@ -22,6 +22,7 @@ _GETENT, _ID = "getent passwd missed-moment", "id -nG missed-moment"
 _LIVES = "systemctl show --property=ActiveState,NRestarts"
 _WATCHDOG = "systemctl show --property=RuntimeWatchdogUSec,WatchdogDevice"
 _IN_RAM = ("/tmp", "/var/tmp", "/var/log")  # noqa: S108 - mount points
+_OWNED = "stat -c %U:%G %a"
 _MODES = "stat --dereference -c %U:%G %a %n"
 
 HEALTHY = {
@@ -114,7 +115,8 @@ ANSWERS = {
     _GETENT: "missed-moment:x:990:990::/nonexistent:/usr/sbin/nologin\n",
     "id -u missed-moment": "990\n",
     _ID: "missed-moment audio video gpio\n",
-    "stat -c": "root:root 755 /data\nmissed-moment:missed-moment 2770 /data/clips\n",
+    f"{_OWNED} /data": "root:root 755\n",
+    f"{_OWNED} /data/clips": "missed-moment:missed-moment 2770\n",
     f"{_MODES} /dev/gpiochip0": "root:gpio 660 /dev/gpiochip0\n",
     f"{_MODES} /dev/dma_heap/linux,cma": "root:video 660 /dev/dma_heap/linux,cma\n",
     "find": "",
@@ -131,6 +133,9 @@ ANSWERS = {
     "systemd-analyze verify": "",
     "systemd-analyze security": "",
     "systemd-analyze cat-config systemd/journald.conf": "[Journal]\nStorage=auto\nStorage=volatile\n",
+    "systemd-analyze cat-config systemd/logind.conf": (
+        "#HandlePowerKey=poweroff\nHandlePowerKey=ignore\nHandlePowerKeyLongPress=poweroff\n"
+    ),
     "systemd-analyze cat-config systemd/system.conf": "[Manager]\nDefaultLimitCORE=0\n",
     "udevadm verify": "",
     f"{_JOURNAL} _PID=1": "systemd 257 running in system mode\n",
@@ -230,8 +235,9 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("user_is_as_small_as_can_be", answer(_GETENT, "missed-moment:x:990:990::/home/x:/usr/sbin/nologin\n")),
     ("user_is_as_small_as_can_be", answer(_ID, "missed-moment audio video gpio sudo\n")),
     ("user_is_as_small_as_can_be", answer(_ID, "missed-moment audio video\n")),
-    ("moments_are_private", answer("stat -c", "root:root 755 /data\nmissed-moment:missed-moment 2775 /data/clips\n")),
-    ("moments_are_private", answer("stat -c", "stat: cannot statx '/data/clips': No such file or directory\n", 1)),
+    ("moments_are_private", answer(f"{_OWNED} /data/clips", "missed-moment:missed-moment 2775\n")),
+    ("moments_are_private", answer(f"{_OWNED} /data/clips", "stat: cannot statx: No such file or directory\n", 1)),
+    ("data_is_root_s", answer(f"{_OWNED} /data", "pi:pi 2775\n")),
     ("rest_is_root_s", answer("find", "pi:pi 644 /opt/missed-moment/0123/bin/python\n")),
     ("rest_is_root_s", answer("find", "find: '/opt/missed-moment': No such file or directory\n", 1)),
     ("recorder_starts_at_boot", answer("systemctl is-enabled missed-moment.service", "disabled\n", 1)),
@@ -249,6 +255,16 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("memory_stays_in_memory", file("/etc/systemd/system/hibernate.target", "[Unit]\n")),
     ("memory_stays_in_memory", answer("systemd-analyze cat-config systemd/journald.conf", "Storage=persistent\n")),
     ("memory_stays_in_memory", answer("systemd-analyze cat-config systemd/journald.conf", "")),
+    (
+        "power_key_does_not_end_it",
+        answer("systemd-analyze cat-config systemd/logind.conf", "#HandlePowerKey=poweroff\n"),
+    ),
+    (
+        "power_key_does_not_end_it",
+        answer(
+            "systemd-analyze cat-config systemd/logind.conf", "HandlePowerKey=ignore\n#HandlePowerKeyLongPress=ignore\n"
+        ),
+    ),
     ("memory_stays_in_memory", answer("systemd-analyze cat-config systemd/system.conf", "#DefaultLimitCORE=0\n")),
     *(
         ("fstab_is_read_only", edit("/etc/fstab", option, ""))
