@@ -1,4 +1,4 @@
-"""The third partition is missing, broken or slow: the device films, and what comes back is used."""
+"""The third partition is missing, broken, late or slow: the device films, and what comes back is used."""
 
 import subprocess
 from collections.abc import Iterator
@@ -21,12 +21,12 @@ _SPOILED = {
     # Every copy of the superblock is gone, and whatever else there was.
     "broken": "blkdiscard --zeroout --force /dev/vda3",
 }
-_SLOW_MB, _SLOW_BYTES_PER_S = 96, 64 << 10
-_SLOW_PARTUUID = "6d6d0008-01"
-# fstab names the slow disk from the next start on; nothing treats it as a stick.
+_DISK_MB, _SLOW_BYTES_PER_S = 96, 64 << 10
+_DISK_PARTUUID = "6d6d0008-01"
+# fstab names another disk from the next start on; nothing treats it as a stick.
 _MOVE_DATA = f"""
 mount -o remount,rw /
-sed -i 's/^PARTUUID=[^ \\t]*\\([ \\t]*\\/data\\)/PARTUUID={_SLOW_PARTUUID}\\1/' /etc/fstab
+sed -i 's/^PARTUUID=[^ \\t]*\\([ \\t]*\\/data\\)/PARTUUID={_DISK_PARTUUID}\\1/' /etc/fstab
 ln -sf /dev/null /etc/systemd/system/missed-moment-export@.service
 sync
 mount -o remount,ro /
@@ -90,34 +90,56 @@ def test_it_films_without_its_third_partition(device: VirtualDevice, way: str) -
     device.power_cut()
     device.switch_on()
     records_without_data(device)
-    gave_up = device.run("systemctl", "show", "--property=ActiveState", "--value", "data.mount").strip()
-    assert gave_up in {"inactive", "failed"}
+    assert _state(device) in {"inactive", "failed"}
     # Not the 90 s that systemd waits by default.
     assert "x-systemd.device-timeout=10s" in device.run("cat", "/etc/fstab")
 
 
 @pytest.mark.timeout(3600)
+def test_it_uses_a_partition_that_comes_late(device: VirtualDevice, tmp_path: Path) -> None:
+    """On a busy board, or from a slow disk, it appears after systemd has given it up."""
+    disk = _disk_for_data(tmp_path)
+    device.run("sh", "-euc", _MOVE_DATA)
+    device.reboot()
+    records_without_data(device)
+    device.wait_until(lambda: "data.mount" not in device.run("systemctl", "list-jobs"), 120, "systemd gives it up")
+    assert _state(device) != "active"
+    device.plug(disk)
+    _is_used_once_mounted(device, 120)
+
+
+@pytest.mark.timeout(3600)
 def test_it_films_while_a_slow_partition_is_checked(device: VirtualDevice, tmp_path: Path) -> None:
     """A file system that takes minutes to check holds nothing up; it is used once it is mounted."""
-    disk = tmp_path / "slow"
-    disk.touch()
-    with disk.open("r+b") as file:
-        file.truncate((_SLOW_MB + 1) * MB)
-    table = f"label: dos\nlabel-id: 0x{_SLOW_PARTUUID.partition('-')[0]}\nstart=1MiB, type=L\n"
-    subprocess.run(["sfdisk", "--quiet", disk], input=table, text=True, check=True)
-    subprocess.run(["mkfs.ext4", "-q", "-F", "-E", f"offset={MB}", disk, f"{_SLOW_MB}M"], check=True)
+    disk = _disk_for_data(tmp_path)
     # Marked as damaged: the whole of it is read before it is mounted.
     subprocess.run(["debugfs", "-w", "-R", "set_super_value state 2", f"{disk}?offset={MB}"], check=True)
     device.run("sh", "-euc", _MOVE_DATA)
     device.plug(disk, slow_bytes_per_s=_SLOW_BYTES_PER_S)
     device.reboot()
     device.until_it_records(300)
-    assert device.run("systemctl", "show", "--property=ActiveState", "--value", "data.mount").strip() != "active"
+    assert _state(device) != "active"
     nothing_waits_for_data(device)
-    device.wait_until(
-        lambda: device.run("systemctl", "show", "--property=ActiveState", "--value", "data.mount").strip() == "active",
-        1800,
-        "the slow partition is mounted",
-    )
+    _is_used_once_mounted(device, 1800)
+
+
+def _disk_for_data(tmp_path: Path) -> Path:
+    """Make a disk with one partition, an empty ext4, that can hold /data."""
+    disk = tmp_path / "disk"
+    disk.touch()
+    with disk.open("r+b") as file:
+        file.truncate((_DISK_MB + 1) * MB)
+    table = f"label: dos\nlabel-id: 0x{_DISK_PARTUUID.partition('-')[0]}\nstart=1MiB, type=L\n"
+    subprocess.run(["sfdisk", "--quiet", disk], input=table, text=True, check=True)
+    subprocess.run(["mkfs.ext4", "-q", "-F", "-E", f"offset={MB}", disk, f"{_DISK_MB}M"], check=True)
+    return disk
+
+
+def _state(device: VirtualDevice) -> str:
+    return device.run("systemctl", "show", "--property=ActiveState", "--value", "data.mount").strip()
+
+
+def _is_used_once_mounted(device: VirtualDevice, timeout_s: float) -> None:
+    device.wait_until(lambda: _state(device) == "active", timeout_s, "the partition is mounted")
     device.wait_until(lambda: not device.status()["faults"], 120, "the recorder uses it")
     keep_a_moment(device)

@@ -16,7 +16,7 @@ def test_stick_pulled_early(device: VirtualDevice) -> None:
     stick = Stick(device.place / "stick", "vfat")
     before = device.now()
     port = device.plug(stick.image, slow_bytes_per_s=SLOW)
-    device.usb.wait_for_bytes(port, SOME, 120)
+    device.usb.wait_for_bytes(port, SOME, 300)
     device.pull(port)
     device.wait_for_led("fault 4", before, 60)
     # Until the kernel has noticed, it is an error of the stick.
