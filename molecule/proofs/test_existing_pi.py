@@ -13,7 +13,7 @@ import pytest
 from imaging import REPOSITORY
 from machines.disk import open_disk
 from machines.manual import commands
-from machines.qemu import free_port, ssh_network
+from machines.qemu import LARGE_MB, free_port, ssh_network
 from machines.virtual_device import VirtualDevice
 from stories.filling import keep_a_moment
 
@@ -72,7 +72,7 @@ class Operator:
 def somebody_s() -> Iterator[tuple[VirtualDevice, Operator]]:
     """Switch on a camera whose system is written to."""
     port = free_port()
-    with VirtualDevice(open_disk(), ssh_network(port)) as device:
+    with VirtualDevice(open_disk(), ssh_network(port), memory_mb=LARGE_MB) as device:
         device.until_it_records(180)
         yield device, Operator(device, port)
 

@@ -1,5 +1,6 @@
 """A stick is pulled and plugged in again, into the same port, sooner than its exporter has ended."""
 
+import os
 import re
 import time
 
@@ -9,13 +10,13 @@ from machines.virtual_device import VirtualDevice
 from stories.filling import digests_on, keep_a_moment, kept_digests
 
 _SOCKET = "2"
-_TIMES = 20
+_TIMES = int(os.environ.get("MISSED_MOMENT_REPLUGS", "6"))
 _LONGEST_S = 5.0
 _START_LIMIT_S = 120
 _EXPORTERS = "missed-moment-export@*"
 
 
-def test_each_of_20_replugs_is_served(device: VirtualDevice) -> None:
+def test_each_replug_is_served(device: VirtualDevice) -> None:
     """From 0 to 5 s apart: an exporter starts each time, and what is plugged in last is filled."""
     stick = Stick(device.place / "replugged", "vfat")
     keep_a_moment(device)
