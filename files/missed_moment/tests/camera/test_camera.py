@@ -165,6 +165,22 @@ def test_a_camera_that_cannot_be_had_may_be_tried_for_ever_and_be_had_afterwards
         pictures.wait_for(2)
 
 
+@pytest.mark.parametrize("step", ["configure", "start_recording"])
+def test_a_camera_that_another_program_takes_while_it_starts_is_busy(
+    step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A part of it may be taken although it could be opened: an ISP, or the encoder. No restart mends that."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError(f"Failed to {step}: {os.strerror(errno.EBUSY)}")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Picamera2, step, fail)
+        with pytest.raises(CameraError) as refused:
+            guarded(Picamera2Camera(SMALL)).start(Pictures().take)
+    assert refused.value.errno == errno.EBUSY
+
+
 def test_a_camera_that_fails_to_stop_is_closed_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     stop_encoder = Picamera2.stop_encoder
 

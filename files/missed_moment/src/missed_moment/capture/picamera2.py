@@ -64,9 +64,7 @@ class Picamera2Camera:
             width, height = camera.camera_configuration()["main"]["size"]
         except (RuntimeError, OSError) as error:
             self.stop()
-            raise CameraError(
-                errno.EIO, f"the camera does not start with {video} ({error}): try a smaller picture"
-            ) from error
+            raise _refusal(error, f"the camera does not start with {video} ({error}): try a smaller picture") from error
         return VideoFormat(width, height, video.fps)
 
     def stop(self) -> None:
@@ -120,21 +118,24 @@ def _open(place: int) -> Picamera2:
         camera.__init__(place)
         opened = True
     except RuntimeError as error:
-        if is_busy(error):
-            raise CameraError(
-                errno.EBUSY,
-                "another program uses the camera on the board's connector: stop it (`sudo fuser -v /dev/media*` lists "
-                "it)",
-            ) from error
-        raise CameraError(
-            errno.EIO,
-            f"the camera on the board's connector cannot be opened ({error}): check its cable",
+        raise _refusal(
+            error, f"the camera on the board's connector cannot be opened ({error}): check its cable"
         ) from error
     finally:
         if not opened:
             _undo(camera)
             _drop_manager()
     return camera
+
+
+def _refusal(error: Exception, message: str) -> CameraError:
+    """Return what to raise for an error of libcamera's: EBUSY where another program has a part of the camera."""
+    if is_busy(error):
+        return CameraError(
+            errno.EBUSY,
+            "another program uses the camera on the board's connector: stop it (`sudo fuser -v /dev/media*` lists it)",
+        )
+    return CameraError(errno.EIO, message)
 
 
 def _undo(camera: Picamera2) -> None:
