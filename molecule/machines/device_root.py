@@ -69,8 +69,13 @@ pi-gen installs cloud-init (stage2/04-cloud-init) and NetworkManager with netpla
 """
 
 _PICAMERA2 = PROJECT / "requirements" / "picamera2.txt"
+_PICAMERA2_ARCHIVE = PROJECT / "requirements" / "picamera2-archive.txt"
+ARCHIVE_VERSION = _PICAMERA2_ARCHIVE.read_text().partition("picamera2==")[2].split()[0]
+ARCHIVE_PLACE = "/opt/picamera2-archive"
+"""Where the sensor's device has the picamera2 of the board's archive; put it on Python's path to use it."""
 _VIRTUAL_CAMERA = PROJECT / "tests" / "camera" / "virtual.yaml"
 _PIP = ("python3", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-cache-dir")
+_LOCKED = ("--no-deps", "--require-hashes", "--requirement")
 
 SENSOR_DEVICE = DebianRoot(
     name="sensor-device",
@@ -84,10 +89,11 @@ SENSOR_DEVICE = DebianRoot(
         "python3-pip",
         "python3-prctl",
     ),
-    inputs=(_PICAMERA2, _VIRTUAL_CAMERA),
+    inputs=(_PICAMERA2, _PICAMERA2_ARCHIVE, _VIRTUAL_CAMERA),
     setup=(
         *_SETUP,
-        (*_PIP, "--break-system-packages", "--no-deps", "--require-hashes", "--requirement", _PICAMERA2.name),
+        (*_PIP, "--break-system-packages", *_LOCKED, _PICAMERA2.name),
+        (*_PIP, "--target", ARCHIVE_PLACE, *_LOCKED, _PICAMERA2_ARCHIVE.name),
         # It stands for what Raspberry Pi OS is made of.
         ("sh", "-euc", "echo 13.0 >/etc/debian_version; echo 'VERSION_ID=\"13\"' >>/usr/lib/os-release"),
         ("install", "-D", "-m", "0644", "-t", "/usr/share/libcamera/pipeline/virtual", _VIRTUAL_CAMERA.name),

@@ -1,5 +1,6 @@
 """The recorder's real unit, in its real sandbox, as its real user, films through real picamera2 and libcamera."""
 
+from machines.device_root import ARCHIVE_PLACE, ARCHIVE_VERSION
 from machines.sticks import Stick
 from machines.virtual_device import VirtualDevice
 from stories.filling import digests_on, kept_digests, plug_until_served
@@ -21,9 +22,46 @@ udevadm trigger --settle --subsystem-match=dma_heap
 mount -o remount,ro /
 """
 
+_PATH = f"/usr/local/lib/virtual-board/sensor:{ARCHIVE_PLACE}"
+# Of two drop-ins, the later one says what the path is.
+_USE_THE_ARCHIVE_S = f"""
+mkdir -p /run/systemd/system/missed-moment.service.d
+printf '[Service]\\nEnvironment=PYTHONPATH=%s\\n' {_PATH} >/run/systemd/system/missed-moment.service.d/z-archive.conf
+systemctl daemon-reload
+systemctl restart missed-moment.service
+"""
+# With the path of the process itself.
+_VERSION = """
+recorder=$(systemctl show --property=MainPID --value missed-moment.service)
+path=$(tr '\\0' '\\n' <"/proc/$recorder/environ" | sed -n 's/^PYTHONPATH=//p')
+python3 -I -c 'import sys
+from importlib import metadata
+path = [*sys.argv[1].split(":"), *sys.path]
+print(next(found.version for found in metadata.distributions(name="picamera2", path=path)))' "$path"
+"""
 
-def test_frames_a_press_and_an_export(device: VirtualDevice) -> None:
+
+def test_with_the_newest_picamera2(device: VirtualDevice) -> None:
     """Frames reach the ring, a press is kept and plays, and a stick gets it."""
+    device.until_it_records(240)
+    assert version(device) != ARCHIVE_VERSION
+    a_press_and_an_export(device)
+
+
+def test_with_the_picamera2_of_the_board_s_archive(device: VirtualDevice) -> None:
+    """The same with the version that a Pi has."""
+    device.run("sh", "-euc", _USE_THE_ARCHIVE_S)
+    assert version(device) == ARCHIVE_VERSION
+    a_press_and_an_export(device)
+
+
+def version(device: VirtualDevice) -> str:
+    """Return which picamera2 the recorder films with."""
+    return device.run("sh", "-euc", _VERSION).strip()
+
+
+def a_press_and_an_export(device: VirtualDevice) -> None:
+    """Film, press, and fill a stick."""
     device.until_it_records(240)
     status = device.status()
     assert status["camera"] == "picamera2"
