@@ -21,7 +21,7 @@ from imaging.chroot import Chroot, CommandFailed
 from imaging.debian_root import DebianRoot
 from machines.device_root import DEVICE, EXISTING_PI, SENSOR_DEVICE
 from machines.provisioning import APPLIANCE, APPLIANCE_EXPECTS, Broken, provision
-from machines.qemu import PC
+from machines.qemu import PC, PC_ON_USB, Board
 from machines.sticks import MB
 from machines.workshop import BOARD, PRODUCTS, workshop
 
@@ -46,7 +46,7 @@ class Disk:
     """An image that nobody writes to, and what boots it."""
 
     place: Path
-    board = PC
+    board: Board = PC
     format = "qcow2"
 
     @property
@@ -90,6 +90,7 @@ class _Recipe:
     root: DebianRoot = DEVICE
     before: tuple[Path, ...] = (BOARD / "before",)
     layers: tuple[tuple[Path, str], ...] = ((BOARD / "after", "."),)
+    board: Board = PC
 
 
 _APPLIANCE = _Recipe("disk", (BOARD / "vars.yml", APPLIANCE), APPLIANCE_EXPECTS, data_mb=64, free_mb=448)
@@ -102,6 +103,12 @@ _OPEN = _Recipe(
     apt=True,
     root=EXISTING_PI,
     before=(BOARD / "before", BOARD / "existing"),
+)
+_ON_USB = dataclasses.replace(
+    _OPEN,
+    name="usb-disk",
+    layers=(*_OPEN.layers, (BOARD / "usb", ".")),
+    board=PC_ON_USB,
 )
 _SENSOR = _Recipe(
     "sensor-disk",
@@ -132,6 +139,11 @@ def open_disk() -> Disk:
     return _disk(_OPEN)
 
 
+def usb_disk() -> Disk:
+    """Return the same disk for a Pi that starts from USB; like `device_disk`."""
+    return _disk(_ON_USB)
+
+
 def sensor_disk() -> Disk:
     """Return the disk of a device whose camera is libcamera's, through picamera2; else like `device_disk`."""
     return _disk(_SENSOR)
@@ -139,7 +151,7 @@ def sensor_disk() -> Disk:
 
 def _disk(recipe: _Recipe) -> Disk:
     root = recipe.root.build()
-    disk = Disk(root.parent / f"{recipe.name}-{_fingerprint(recipe)}")
+    disk = Disk(root.parent / f"{recipe.name}-{_fingerprint(recipe)}", recipe.board)
     with (root.parent / f"{recipe.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not disk.place.is_dir():

@@ -4,7 +4,7 @@ import json
 import socket
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -34,8 +34,9 @@ _PCI = (
     "-device", "virtio-serial-pci",
     "-device", f"virtserialport,chardev=agent,name={_AGENT},id=agent",
     "-device", f"virtio-net-pci,netdev=network,mac={MAC.hex(':')}",
-    "-device", f"virtio-blk-pci,drive=top,id={CARD}",
 )  # fmt: skip
+_DISK = ("-device", f"virtio-blk-pci,drive=top,id={CARD}")
+_USB_DISK = ("-device", f"usb-storage,bus=xhci.0,drive=top,id={CARD}")
 
 
 @dataclass(frozen=True)
@@ -59,14 +60,16 @@ PC = Board(
     "qemu-system-x86_64",
     "qemu-system-x86",
     # The watchdog is one that systemd can arm for as long as a Pi's.
-    ("-machine", "q35", "-cpu", "Nehalem", *_COMMON, *_PCI, "-device", "i6300esb", "-action", "watchdog=reset"),
+    ("-machine", "q35", "-cpu", "Nehalem", *_COMMON, *_PCI, "-device", "i6300esb", "-action", "watchdog=reset", *_DISK),
     # The firmware of a Pi puts this before what cmdline.txt says (raspberrypi/linux, bootargs of bcm27*.dtsi).
     cmdline="cgroup_disable=memory",
 )
+PC_ON_USB = replace(PC, options=(*PC.options[: -len(_DISK)], *_USB_DISK))
+"""The same without a card: it starts from a USB disk."""
 ARM64 = Board(
     "qemu-system-aarch64",
     "qemu-system-arm",
-    ("-machine", "virt", "-cpu", "cortex-a53", *_COMMON, *_PCI),
+    ("-machine", "virt", "-cpu", "cortex-a53", *_COMMON, *_PCI, *_DISK),
     cmdline="console=ttyAMA0 cgroup_disable=memory",
 )
 PI3 = Board(
