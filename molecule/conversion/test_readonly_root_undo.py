@@ -63,6 +63,15 @@ def test_what_the_role_did_is_undone(system: Chroot) -> None:
         system.run("readlink", "/etc/systemd/system/logrotate.timer")
 
 
+def test_a_kernel_argument_that_the_role_added_is_removed(system: Chroot) -> None:
+    owner_s = "root=PARTUUID=6d6d0001-02 rootwait\n"
+    system.run("tee", "/boot/firmware/cmdline.txt", stdin=owner_s)
+    _play(system, enabled=True)
+    assert system.run("cat", "/boot/firmware/cmdline.txt").split() == [*owner_s.split(), "fsck.repair=yes"]
+    _play(system, enabled=False)
+    assert system.run("cat", "/boot/firmware/cmdline.txt") == owner_s
+
+
 def test_the_recorder_waits_for_data_until_the_system_is_read_only(system: Chroot) -> None:
     """The run fails once fstab lists /data: until the next run, the system is writable and has a /data."""
     system.run("touch", "/etc/systemd/system/data.mount.wants")

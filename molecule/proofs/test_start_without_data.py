@@ -46,7 +46,7 @@ def ordered_after(device: VirtualDevice, unit: str) -> set[str]:
     found: set[str] = set()
     new = {unit}
     while new:
-        said = device.run("systemctl", "show", "--property=After", "--value", *sorted(new))
+        said = device.run("systemctl", "show", "--property=After", "--value", "--", *sorted(new))
         found |= new
         new = set(said.split()) - found
     return found
