@@ -1,5 +1,6 @@
 """What the tests build their situations from: prepared pictures, disks that misbehave, recorders in a hurry."""
 
+import errno
 import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from missed_moment.board import Board
 from missed_moment.capture.encoder import SoftwareEncoder
 from missed_moment.capture.painting import burn_number, read_number
 from missed_moment.capture.synthetic import SyntheticCamera
+from missed_moment.capture.synthetic_microphone import SyntheticMicrophone
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.inspect import Inspection, inspect_clip
 from missed_moment.clips.room import Room
@@ -22,6 +24,7 @@ from missed_moment.clips.writer import Label, MomentWriter, Order
 from missed_moment.clock import NS
 from missed_moment.config import Loaded, MomentSettings, VideoSettings, parse
 from missed_moment.durable import Disk, LocalDisk
+from missed_moment.errors import CameraError, MicrophoneError
 from missed_moment.packets import PcmBlock, VideoFormat, VideoPacket
 from missed_moment.ring import Ring
 from missed_moment.services.recorder import Recorder
@@ -230,3 +233,40 @@ def filled_recorder(store: Path, kept: Callable[[Order], None]) -> Iterator[Reco
 
         recorder._saver._on_kept = on_kept
         yield recorder
+
+
+class UnpluggableCamera(SyntheticCamera):
+    """A camera that can be unplugged while it films, and plugged in again."""
+
+    def __init__(self, video: VideoSettings = SMALL_SETTINGS) -> None:
+        super().__init__(video)
+        self._plugged = True
+
+    def start(self, sink: Callable[[VideoPacket], None]) -> VideoFormat:
+        if not self._plugged:
+            raise CameraError(errno.ENODEV, "unplugged")
+        return super().start(sink)
+
+    def unplug(self) -> None:
+        self._plugged = False
+        self.stop()
+
+    def plug(self) -> None:
+        self._plugged = True
+
+
+class UnpluggableMicrophone(SyntheticMicrophone):
+    """A microphone that can be unplugged while it listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plugged = True
+
+    def start(self, sink: Callable[[PcmBlock], None]) -> None:
+        if not self._plugged:
+            raise MicrophoneError(errno.ENODEV, "unplugged")
+        super().start(sink)
+
+    def unplug(self) -> None:
+        self._plugged = False
+        self.stop()
