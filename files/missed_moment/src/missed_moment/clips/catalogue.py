@@ -126,6 +126,7 @@ class Catalogue:
         self.root = root
         self.disk = disk
         self.incoming = root / names.INCOMING
+        self.damaged = root / names.DAMAGED
 
     def prepare(self) -> None:
         """Create the store where it is not there yet. Raises StoreError."""
@@ -166,7 +167,8 @@ class Catalogue:
 
     def begin(self) -> tuple[int, Path]:
         """Give out the next sequence number, and a directory for the moment that gets it."""
-        used = [names.sequence_of(path.name) for path in (*self._directories(self.root), *self.leftovers())]
+        taken = (*self._directories(self.root), *self.leftovers(), *self._directories(self.damaged))
+        used = [names.sequence_of(path.name) for path in taken]
         sequence = max([self._last_deleted(), *(number for number in used if number is not None)]) + 1
         path = self.incoming / names.directory_name(sequence)
         self.disk.mkdir(path)
@@ -186,15 +188,24 @@ class Catalogue:
         assert sequence is not None  # noqa: S101 - `begin` named it
         return Moment(path, sequence, (path / names.CLIP).stat().st_size, None)
 
+    def set_aside(self, incoming: Path) -> Path:
+        """Move a damaged moment, which was kept, to where nothing looks at it again; returns its new path."""
+        if not self.damaged.is_dir():
+            self.disk.mkdir(self.damaged)
+        path = self.damaged / incoming.name
+        move_directory(self.disk, incoming, path)
+        return path
+
     def discard(self, incoming: Path) -> None:
         """Remove what never became a moment."""
         self.disk.remove(incoming)
 
     def forget(self, sequence: int) -> None:
         """Delete a moment by its number, whether it is whole or still being written. Nothing where there is none."""
-        leftover = self.incoming / names.directory_name(sequence)
-        if leftover.exists():
-            self.disk.remove(leftover)
+        for parent in (self.incoming, self.damaged):
+            leftover = parent / names.directory_name(sequence)
+            if leftover.exists():
+                self.disk.remove(leftover)
         for moment in self.moments():
             if moment.sequence == sequence:
                 self.remove(moment)

@@ -124,9 +124,13 @@ class Saver:
     def _recover(self) -> None:
         try:
             self._catalogue.prepare()
-            recover(self._catalogue, self._writer.label.device)
+            self._health.clear(Fault.SAVE_FAILED, "leftover")
+            recover(self._catalogue, self._writer.label.device, self._report_leftover)
         except OSError as error:
             self._health.report(Fault.SAVE_FAILED, str(error))
+
+    def _report_leftover(self, message: str) -> None:
+        self._health.report(Fault.SAVE_FAILED, message, "leftover")
 
     def _count(self) -> None:
         """Look at what is in the store."""
