@@ -105,6 +105,33 @@ class FailingDisk(HookedDisk):
             raise OSError(self._error, "injected")
 
 
+WRITES = frozenset({"create", "mkdir", "writev", "rename"})
+"""The calls that may need room."""
+
+
+class FullDisk(HookedDisk):
+    """A disk that is full from its write number `full_at` on, until a moment is deleted; that is room for the rest.
+
+    How much is free it does not tell.
+    """
+
+    def __init__(self, full_at: int, relents: bool = True) -> None:
+        super().__init__(self._fail)
+        self._left, self._relents, self.mended = full_at, relents, False
+        self.was_full = False
+
+    def _fail(self, call: str, arguments: tuple[Any, ...]) -> None:
+        if call == "remove" and self._relents and "removed-" in str(arguments[0]):
+            self.mended = True
+        # A moment gets its name in a directory that has room for it: its leftover was there before.
+        if call not in WRITES or self.mended or (call == "rename" and "removed-" in str(arguments[1])):
+            return
+        self._left -= 1
+        if self._left < 0:
+            self.was_full = True
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+
 class StoppedDisk(HookedDisk):
     """A disk that stops at its first write and answers nothing until `go`."""
 

@@ -182,7 +182,7 @@ def test_a_clip_beyond_four_gigabytes_is_refused_and_not_damaged(tmp_path: Path)
     track = video_track(b"", 16, 16, 30)
     clip = ClipFile.create(file, [track])
     clip.append([(track, [Sample([b"x"], 0)])])
-    file.position = 2**32 - 10
+    file.position = clip._end = 2**32 - 10
     with pytest.raises(ClipError, match="4 GiB"):
         clip.append([(track, [Sample([b"x"], 3000)])])
     clip.close()

@@ -168,7 +168,7 @@ class Catalogue:
     def begin(self) -> tuple[int, Path]:
         """Give out the next sequence number, and a directory for the moment that gets it."""
         taken = (*self._directories(self.root), *self.leftovers(), *self._directories(self.damaged))
-        used = [names.sequence_of(path.name) for path in taken]
+        used = [names.sequence_of(path.name.removeprefix(names.REMOVED)) for path in taken]
         sequence = max([self._last_deleted(), *(number for number in used if number is not None)]) + 1
         path = self.incoming / names.directory_name(sequence)
         self.disk.mkdir(path)
@@ -211,11 +211,25 @@ class Catalogue:
                 self.remove(moment)
 
     def remove(self, moment: Moment) -> None:
-        """Delete a moment: it is out of sight at once and whole until then, also if the power goes now."""
-        if moment.sequence > self._last_deleted():
-            replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{moment.sequence}\n".encode())
-        grave = self.incoming / f"removed-{moment.path.name}"
+        """Delete a moment: it is out of sight at once and whole until then, also if the power goes now.
+
+        A full disk has room to note its number only afterwards; until then the name of its directory stands for it.
+        """
+        grave = self.incoming / f"{names.REMOVED}{moment.path.name}"
         move_directory(self.disk, moment.path, grave)
+        self.finish_removing(grave)
+
+    def finish_removing(self, grave: Path) -> None:
+        """Delete what is left of a moment that is being deleted, note its number, and remove its directory."""
+        for path in grave.iterdir():
+            self.disk.remove(path)
+        sequence = names.sequence_of(grave.name.removeprefix(names.REMOVED))
+        try:
+            if sequence is not None and sequence > self._last_deleted():
+                replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{sequence}\n".encode())
+        except OSError as error:
+            log.warning("%s stays for now: its number cannot be noted (%s)", grave, error)
+            return
         self.disk.remove(grave)
 
     def mark_exported(self, moment: Moment, sha256: str) -> None:

@@ -123,6 +123,7 @@ class ClipFile:
         runs = [(track, samples) for track, samples in runs if samples]
         sizes = [[sum(map(len, sample.buffers)) for sample in samples] for _, samples in runs]
         payload = sum(map(sum, sizes))
+        self.cut()
         self._refuse_beyond(self._file.position + payload)
         for track, samples in runs:
             _refuse_beyond_time(track, samples[-1].time + track.nominal)
@@ -148,13 +149,14 @@ class ClipFile:
         """Return when all fragments are on the device."""
         self._file.sync()
 
-    def finish(self, created_s: int = 0) -> None:
-        """Make it an ordinary MP4, durably; `created_s` is Unix time, 0 where the wall clock is not certain.
-
-        What a failed `append` left behind is cut off first: the clip then ends with the last whole fragment.
-        """
+    def cut(self) -> None:
+        """Cut off what a failed `append` or `finish` left behind: the clip ends with the last whole fragment."""
         if self._file.position != self._end:
             self._file.truncate(self._end)
+
+    def finish(self, created_s: int = 0) -> None:
+        """Make it an ordinary MP4, durably; `created_s` is Unix time, 0 where the wall clock is not certain."""
+        self.cut()
         self._file.write([_moov(self.tracks, created_s)])
         self._file.sync()
         self._file.patch(HEAD.pack(self._end - self.patch_at, b"mdat"), self.patch_at)

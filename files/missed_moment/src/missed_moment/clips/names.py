@@ -14,6 +14,8 @@ import re
 from datetime import datetime
 
 INCOMING = ".incoming"
+REMOVED = "removed-"
+"""What a moment's directory in .incoming is called while it is being deleted: until its number is noted elsewhere."""
 DAMAGED = ".damaged"
 LAST_SEQUENCE = ".last-sequence"
 CLIP = "clip.mp4"
