@@ -1,5 +1,6 @@
 """What the tests build their situations from: prepared pictures, disks that misbehave, recorders in a hurry."""
 
+import errno
 import functools
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,6 +16,7 @@ from missed_moment.board import Board
 from missed_moment.capture.encoder import SoftwareEncoder
 from missed_moment.capture.painting import burn_number, read_number
 from missed_moment.capture.synthetic import SyntheticCamera
+from missed_moment.capture.synthetic_microphone import SyntheticMicrophone
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clips.inspect import Inspection, inspect_clip
 from missed_moment.clips.room import Room
@@ -22,6 +24,7 @@ from missed_moment.clips.writer import Label, MomentWriter, Order
 from missed_moment.clock import NS
 from missed_moment.config import Loaded, MomentSettings, VideoSettings, parse
 from missed_moment.durable import Disk, LocalDisk
+from missed_moment.errors import CameraError, MicrophoneError
 from missed_moment.packets import PcmBlock, VideoFormat, VideoPacket
 from missed_moment.ring import Ring
 from missed_moment.services.recorder import Recorder
@@ -100,6 +103,33 @@ class FailingDisk(HookedDisk):
         if self._left < 0:
             self.failed += 1
             raise OSError(self._error, "injected")
+
+
+WRITES = frozenset({"create", "mkdir", "writev", "rename"})
+"""The calls that may need room."""
+
+
+class FullDisk(HookedDisk):
+    """A disk that is full from its write number `full_at` on, until a moment is deleted; that is room for the rest.
+
+    How much is free it does not tell.
+    """
+
+    def __init__(self, full_at: int, relents: bool = True) -> None:
+        super().__init__(self._fail)
+        self._left, self._relents, self.mended = full_at, relents, False
+        self.was_full = False
+
+    def _fail(self, call: str, arguments: tuple[Any, ...]) -> None:
+        if call == "remove" and self._relents and "removed-" in str(arguments[0]):
+            self.mended = True
+        # A moment gets its name in a directory that has room for it: its leftover was there before.
+        if call not in WRITES or self.mended or (call == "rename" and "removed-" in str(arguments[1])):
+            return
+        self._left -= 1
+        if self._left < 0:
+            self.was_full = True
+            raise OSError(errno.ENOSPC, "No space left on device")
 
 
 class StoppedDisk(HookedDisk):
@@ -230,3 +260,40 @@ def filled_recorder(store: Path, kept: Callable[[Order], None]) -> Iterator[Reco
 
         recorder._saver._on_kept = on_kept
         yield recorder
+
+
+class UnpluggableCamera(SyntheticCamera):
+    """A camera that can be unplugged while it films, and plugged in again."""
+
+    def __init__(self, video: VideoSettings = SMALL_SETTINGS) -> None:
+        super().__init__(video)
+        self._plugged = True
+
+    def start(self, sink: Callable[[VideoPacket], None]) -> VideoFormat:
+        if not self._plugged:
+            raise CameraError(errno.ENODEV, "unplugged")
+        return super().start(sink)
+
+    def unplug(self) -> None:
+        self._plugged = False
+        self.stop()
+
+    def plug(self) -> None:
+        self._plugged = True
+
+
+class UnpluggableMicrophone(SyntheticMicrophone):
+    """A microphone that can be unplugged while it listens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._plugged = True
+
+    def start(self, sink: Callable[[PcmBlock], None]) -> None:
+        if not self._plugged:
+            raise MicrophoneError(errno.ENODEV, "unplugged")
+        super().start(sink)
+
+    def unplug(self) -> None:
+        self._plugged = False
+        self.stop()

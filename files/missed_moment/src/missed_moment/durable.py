@@ -10,7 +10,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -173,13 +173,18 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
     part = path.with_name(path.name + ".part")
     if part.exists():
         disk.remove(part)
-    file = SequentialFile.create(disk, part)
     try:
-        file.write([data])
-        file.sync()
-    finally:
-        file.close()
-    disk.rename(part, path)
+        file = SequentialFile.create(disk, part)
+        try:
+            file.write([data])
+            file.sync()
+        finally:
+            file.close()
+        disk.rename(part, path)
+    except OSError:
+        with suppress(OSError):  # on a full disk, half a file takes the room of what is more important
+            disk.remove(part)
+        raise
     disk.sync_directory(path.parent)
 
 

@@ -36,6 +36,10 @@ class ClipError(MissedMomentError, ValueError):
     """A file is not a clip that can be read, or holds nothing that can be shown."""
 
 
+class DamagedClipError(ClipError):
+    """A clip of which something was kept is damaged so that it cannot be finished."""
+
+
 class ExportError(MissedMomentError, OSError):
     """A moment could not be copied to where it was asked for, or the copy is not the same."""
 

@@ -4,16 +4,23 @@ The ring holds groups of pictures (GOPs: a keyframe and what builds on it) and b
 them by itself: bounded in seconds and in bytes, whichever is reached first. The capture threads push; a push
 appends one reference and returns. A press takes a `Take`: the history by reference, then whatever is captured
 from then on, in order and without a gap between the two.
+
+The ring ages by the clock: `age` drops what is too old, also while no device delivers anything. Pictures more than
+`OUTAGE_NS` apart have an outage between them, which no take spans: a take ends before it or begins after it.
 """
 
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from missed_moment.clock import NS
 from missed_moment.packets import Packet, PcmBlock, VideoPacket
+
+OUTAGE_NS = 10 * NS
+"""A camera that falls silent is started again within this time, so a longer gap is an outage."""
 
 
 @dataclass(slots=True)
@@ -51,6 +58,7 @@ class Take:
         self.end_ns: int | None = None
         self._live: SimpleQueue[Packet | None] = SimpleQueue()
         self._read_ns = history[0].pts_ns if history else None
+        self._latest_ns = history[-1].pts_ns if history else None
         self._video_over = False
         self._pcm_over = not pcm  # nothing to wait for where there is no sound
         self._sound_ahead_ns = sound_ahead_ns
@@ -83,6 +91,18 @@ class Take:
         """Let go of the history, once it is written."""
         self.history, self.pcm_history = [], []
 
+    def release(self) -> None:
+        """Drop all packets that were not read, once nothing reads them any more. The take must have ended."""
+        self.forget_history()
+        with suppress(Empty):
+            while True:
+                self._live.get_nowait()
+        self._live.put(None)  # for whatever still waits
+
+    def interrupted(self, now_ns: int) -> bool:
+        """Whether there has been an outage since its latest picture: no picture captured now belongs to it."""
+        return self._latest_ns is not None and now_ns - self._latest_ns > OUTAGE_NS
+
     @property
     def read_ns(self) -> int | None:
         """Up to which capture time it was read: what came later is held in RAM for it. None before any picture."""
@@ -93,6 +113,10 @@ class Take:
 
         Sound and pictures arrive with different delays: each is waited for until it has passed the end.
         """
+        if isinstance(packet, VideoPacket):
+            if self.interrupted(packet.pts_ns):
+                return False
+            self._latest_ns = packet.pts_ns
         belongs = self._belongs(packet)
         if belongs:
             self._live.put(packet)
@@ -132,10 +156,14 @@ class Ring:
         self._size = 0
         self._unusable = 0
         self._broken = True  # until a keyframe comes
+        self._latest_ns: int | None = None
 
     def push_video(self, packet: VideoPacket) -> None:
         """Append one picture. O(1); never waits for more than another push or a snapshot (0.1 ms)."""
         with self._lock:
+            if self._latest_ns is not None and packet.pts_ns - self._latest_ns > OUTAGE_NS:
+                self._drop_pictures()
+            self._latest_ns = packet.pts_ns
             if packet.keyframe:
                 self._gops.append(Gop([packet], len(packet.data)))
                 self._broken = False
@@ -189,10 +217,14 @@ class Ring:
     def wipe(self) -> None:
         """Forget everything. What a press already took stays taken; video goes on with the next keyframe."""
         with self._lock:
-            self._gops.clear()
+            self._drop_pictures()
             self._pcm.clear()
             self._size = 0
-            self._broken = True
+
+    def age(self, now_ns: int) -> None:
+        """Drop what is too old at `now_ns`. To be called again and again: after an unplug nothing else does it."""
+        with self._lock:
+            self._evict(now_ns)
 
     def state(self) -> RingState:
         """Tell what is held now."""
@@ -208,11 +240,19 @@ class Ring:
                 self._takes = [other for other in self._takes if other is not take]
                 take._close()  # noqa: SLF001
 
+    def _drop_pictures(self) -> None:
+        self._size -= sum(gop.size for gop in self._gops)
+        self._gops.clear()
+        self._broken = True
+
     def _evict(self, now_ns: int) -> None:
         oldest_wanted_ns = now_ns - self._span_ns
         gops, pcm = self._gops, self._pcm
         while len(gops) > 1 and (gops[1].start_ns <= oldest_wanted_ns or self._size > self._max_bytes):
             self._size -= gops.popleft().size
+        if gops and gops[-1].packets[-1].pts_ns < oldest_wanted_ns:  # the last one: nothing came after it
+            self._size -= gops.pop().size
+            self._broken = True
         # Sound is kept for as long as the pictures it belongs to, and one second before them (see `follow`).
         oldest_pcm_ns = max(oldest_wanted_ns, gops[0].start_ns) - NS if gops else oldest_wanted_ns
         while pcm and (pcm[0].pts_ns < oldest_pcm_ns or (self._size > self._max_bytes and len(gops) <= 1)):

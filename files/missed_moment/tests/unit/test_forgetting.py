@@ -13,7 +13,7 @@ from missed_moment.capture import synthetic, synthetic_microphone
 from missed_moment.control import NoRecorderError, ask
 from rig import wait_for
 
-SRC = Path(__file__).parents[2] / "src"
+SRC, TESTS = Path(__file__).parents[2] / "src", Path(__file__).parents[1]
 # As the service sets them: what is freed is written over.
 FREED_IS_GONE = {"GLIBC_TUNABLES": "glibc.malloc.perturb=90:glibc.malloc.tcache_count=0", "PYTHONMALLOC": "malloc"}
 PICTURE = re.compile(re.escape(synthetic.MARK) + rb"(\d{10})")
@@ -69,3 +69,26 @@ def test_what_is_forgotten_is_not_in_memory(tmp_path: Path) -> None:
             recorder.terminate()
             recorder.wait(30)
     assert not any(synthetic.MARK in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux'")
+def test_what_an_unplugged_camera_and_microphone_recorded_leaves_memory_when_its_time_is_over(tmp_path: Path) -> None:
+    (tmp_path / "settings.toml").write_text("[video]\nwidth = 320\nheight = 240\n[moment]\nbefore_s = 5\n")
+    socket, unplug = tmp_path / "control.sock", tmp_path / "unplug"
+    command = [sys.executable, "-m", "unplugging", tmp_path / "clips", socket, tmp_path / "settings.toml", unplug]
+    environment = {**os.environ, "PYTHONPATH": f"{SRC}:{TESTS}", **FREED_IS_GONE}
+    with subprocess.Popen(command, env=environment) as recorder:
+        try:
+            wait_for(lambda: filmed_s(socket) >= 4)
+            before = memory_of(recorder.pid)
+            assert len(pictures_in(before)) >= 100
+            assert before.count(synthetic_microphone.MARK) >= 150
+            unplug.touch()
+            wait_for(lambda: ask(socket, "status")["ring"]["bytes"] == 0)
+            after = memory_of(recorder.pid)
+            assert len(after) > len(before) / 2, "its memory could not be read"
+            assert pictures_in(after) == set()
+            assert after.count(synthetic_microphone.MARK) < 10  # some of it is the microphone's own pattern
+        finally:
+            recorder.terminate()
+            recorder.wait(30)

@@ -116,7 +116,7 @@ class SilentCamera:
     def start(self, sink: VideoSink) -> VideoFormat:
         self.starts += 1
         if self.starts == 1:
-            for packet in film(seconds=1):
+            for packet in film(seconds=1, start_ns=clock.monotonic_ns() - NS):
                 sink(packet)
         return VideoFormat(320, 240, 30)
 

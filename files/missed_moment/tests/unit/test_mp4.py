@@ -182,7 +182,7 @@ def test_a_clip_beyond_four_gigabytes_is_refused_and_not_damaged(tmp_path: Path)
     track = video_track(b"", 16, 16, 30)
     clip = ClipFile.create(file, [track])
     clip.append([(track, [Sample([b"x"], 0)])])
-    file.position = 2**32 - 10
+    file.position = clip._end = 2**32 - 10
     with pytest.raises(ClipError, match="4 GiB"):
         clip.append([(track, [Sample([b"x"], 3000)])])
     clip.close()
@@ -196,3 +196,18 @@ def test_a_damaged_clip_does_not_pass_inspection(tmp_path: Path) -> None:
     (tmp_path / "clip.mp4").write_bytes(data)
     with pytest.raises(ClipError):
         numbers_in(tmp_path / "clip.mp4")
+
+
+@pytest.mark.parametrize("hours", [14, 10**6])
+def test_times_longer_than_the_fields_are_refused_and_the_clip_ends_before_them(tmp_path: Path, hours: int) -> None:
+    packets = film(2)
+    late = [
+        packet._replace(pts_ns=packet.pts_ns + (hours * 3600 * NS if n >= 30 else 0))
+        for n, packet in enumerate(packets)
+    ]
+    clip = GrowingClip(DISK, tmp_path / "clip.mp4", late[0], SMALL, 0)
+    with pytest.raises(ClipError, match="hours long"):
+        append(clip, late)
+    clip.finish(0)
+    clip.close()
+    assert assert_whole(tmp_path / "clip.mp4") == list(range(30))

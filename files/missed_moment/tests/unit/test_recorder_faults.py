@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from missed_moment import clock, ring
 from missed_moment.board import USB_LOW_MA, Board, PowerSupply
 from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.clock import NS
@@ -20,7 +21,7 @@ from missed_moment.ring import RingState
 from missed_moment.services import keeper, saver
 from missed_moment.services.recorder import Recorder
 from missed_moment.services.status import PowerStatus
-from rig import SMALL_SETTINGS, FailingDisk, StoppedDisk, filled, recording, stored, wait_for
+from rig import SMALL_SETTINGS, FailingDisk, StoppedDisk, UnpluggableCamera, filled, recording, stored, wait_for
 
 
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
@@ -250,3 +251,70 @@ class HotBoard:
 
     def complaint(self) -> str | None:
         return "the board is hot"
+
+
+class SimulatedClock:
+    """CLOCK_MONOTONIC, of which any length can pass at once."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self._passed_ns, self._real = 0, clock.monotonic_ns
+        monkeypatch.setattr(clock, "monotonic_ns", lambda: self._real() + self._passed_ns)
+
+    def passes(self, hours: float) -> None:
+        self._passed_ns += round(hours * 3600 * NS)
+
+
+@pytest.mark.parametrize("hours", [0.01, 14])
+def test_a_press_after_the_camera_was_away_keeps_what_was_filmed_since(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hours: float
+) -> None:
+    monkeypatch.setattr(keeper, "_BACK_OFF_S", (0.1,))
+    simulated, camera = SimulatedClock(monkeypatch), UnpluggableCamera()
+    with recording(tmp_path, camera=camera, after_s=0.5) as recorder:
+        filled(recorder)
+        camera.unplug()
+        seen = recorder.status().frames.seen
+        simulated.passes(hours)
+        wait_for(lambda: recorder.ring.state().pictures == 0)
+        camera.plug()
+        wait_for(lambda: recorder.ring.state().seconds >= 0.5)
+        recorder.press()
+        assert recorder.wait_saved(20)
+        wait_for(lambda: recorder.health.faults() == {})
+    [numbers] = stored(tmp_path)
+    assert numbers[0] >= seen - 2
+
+
+@pytest.mark.parametrize("away", [True, False], ids=["while it is away", "when it is back"])
+def test_a_moment_ends_when_its_camera_goes_away_and_the_next_press_opens_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, away: bool
+) -> None:
+    monkeypatch.setattr(keeper, "_BACK_OFF_S", (0.1,))
+    monkeypatch.setattr(ring, "OUTAGE_NS", NS)
+    camera = UnpluggableCamera()
+    with recording(tmp_path, camera=camera, after_s=15, limit_s=120) as recorder:
+        filled(recorder)
+        recorder.press()
+        camera.unplug()
+        seen = recorder.status().frames.seen
+        wait_for(lambda: recorder._grammar.window is None, 5)
+        if away:
+            recorder.press()
+            wait_for(lambda: recorder._grammar.window is None, 5)
+        camera.plug()
+        wait_for(lambda: recorder.status().frames.seen >= seen + 15)
+        if not away:
+            recorder.press()
+    first, second = stored(tmp_path)
+    assert first[-1] <= seen
+    assert second[-1] <= seen if away else second[0] >= seen - 1
+
+
+def test_a_moment_that_could_not_be_kept_does_not_stay_in_memory(tmp_path: Path) -> None:
+    with recording(tmp_path, FailingDisk("create", errno.EIO), after_s=0.5) as recorder:
+        filled(recorder)
+        recorder.press()
+        order = recorder._order
+        assert recorder.wait_saved(20)
+        wait_for(lambda: order.take.history == order.take.pcm_history == list(order.take.live()) == [])
+        recorder._saver._catalogue.disk.mend()

@@ -4,12 +4,16 @@ import errno
 import itertools
 from pathlib import Path
 
+import pytest
+
 from missed_moment import clock
-from missed_moment.clips import names
+from missed_moment.clips import mp4, names
 from missed_moment.clips.catalogue import Catalogue
+from missed_moment.clips.growing import GrowingClip
 from missed_moment.clips.recovery import recover
+from missed_moment.clock import NS
 from missed_moment.durable import LocalDisk
-from rig import FailingDisk, HookedDisk, assert_whole, film, order_of, writer_for
+from rig import SMALL, FailingDisk, HookedDisk, assert_whole, film, order_of, writer_for
 
 
 class PowerCutError(Exception):
@@ -105,3 +109,23 @@ def test_recovering_twice_changes_nothing(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert recover(catalogue, "test") == []
     assert before == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+def test_what_an_earlier_version_wrote_across_an_outage_of_hours_is_recovered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It could not be finished, neither then nor at any start."""
+    catalogue = Catalogue(tmp_path, LocalDisk())
+    catalogue.prepare()
+    _, incoming = catalogue.begin()
+    packets = film(3)
+    late = [packet._replace(pts_ns=packet.pts_ns + 14 * 3600 * NS * (n >= 30)) for n, packet in enumerate(packets)]
+    with monkeypatch.context() as patched:
+        patched.setattr(mp4, "MAX_TICKS", 2**63, raising=False)
+        clip = GrowingClip(LocalDisk(), incoming / names.CLIP, late[0], SMALL)
+        for fragment in clip.fragments(late):
+            clip.write(fragment)
+        clip.close()
+    [moment] = recover(catalogue, "test")
+    assert assert_whole(moment.clip) == list(range(90))
+    assert moment.info().duration_s == pytest.approx(3, abs=0.01)

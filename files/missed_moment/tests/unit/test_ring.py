@@ -1,5 +1,6 @@
 """The ring: bounded, gapless, and gone when it is wiped."""
 
+import gc
 import threading
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import strategies as st
 
 from missed_moment.clock import NS
 from missed_moment.packets import PcmBlock, VideoPacket
-from missed_moment.ring import Ring, Take
+from missed_moment.ring import Ring, RingState, Take
 
 FPS = 10
 
@@ -167,3 +168,88 @@ def test_a_snapshot_holds_references_not_copies() -> None:
     packet = picture(0)
     ring.push_video(packet)
     assert ring.follow(0).history[0] is packet
+
+
+def marked(ring: Ring, mark: bytes) -> None:
+    """Film and listen for 3 s; each packet carries a mark."""
+    for number in range(3 * FPS):
+        ring.push_video(picture(number)._replace(data=mark + bytes([number])))
+        ring.push_pcm(PcmBlock(mark + bytes([number]), number * NS // FPS, number * 4800))
+
+
+def held_with(mark: bytes) -> int:
+    """Count the packets with a mark that anything in this process still refers to."""
+    return sum(isinstance(held, VideoPacket | PcmBlock) and held.data.startswith(mark) for held in gc.get_objects())
+
+
+def test_it_ages_by_the_clock_while_nothing_arrives() -> None:
+    """A camera that was unplugged pushes nothing that could push anything out."""
+    ring = Ring(5, 10**9)
+    marked(ring, mark := b"unplugged")
+    ring.age(round(7.9 * NS))
+    assert ring.state().pictures == FPS
+    assert held_with(mark) > FPS
+    ring.age(round(9.1 * NS))
+    assert ring.state() == RingState(0, 0, 0, 0)
+    assert held_with(mark) == 0
+    for number in range(95, 110):
+        ring.push_video(picture(number))
+    assert times(ring.follow(0).history) == list(range(100, 110))
+
+
+def after_an_outage(ring: Ring, seconds: float) -> int:
+    """Film 3 s, nothing, and 2 s again; returns the number of the first picture after the outage."""
+    for number in range(3 * FPS):
+        ring.push_video(picture(number))
+    first = 3 * FPS + round(seconds * FPS)
+    for number in range(first, first + 2 * FPS):
+        ring.push_video(picture(number))
+    return first
+
+
+@pytest.mark.parametrize("outage_s", [11, 60, 14 * 3600])
+def test_no_history_spans_an_outage(outage_s: int) -> None:
+    ring = Ring(70, 10**9)
+    first = after_an_outage(ring, outage_s)
+    assert times(ring.follow(0).history) == list(range(first, first + 2 * FPS))
+    assert ring.state().size == 10 * 2 * FPS
+
+
+def test_a_gap_while_a_camera_is_started_again_is_no_outage() -> None:
+    ring = Ring(70, 10**9)
+    after_an_outage(ring, 9)
+    assert len(ring.follow(0).history) == 5 * FPS
+
+
+@pytest.mark.parametrize("outage_s", [11, 14 * 3600])
+def test_a_moment_that_grows_ends_where_an_outage_begins(outage_s: int) -> None:
+    ring = filled(2, 70)
+    take = ring.follow(0)
+    for number in range(20, 30):
+        ring.push_video(picture(number))
+    assert not take.interrupted(12 * NS)
+    assert take.interrupted(13 * NS)
+    for number in range(30 + outage_s * FPS, 50 + outage_s * FPS):
+        ring.push_video(picture(number))
+    assert times(rest(take)) == list(range(20, 30))
+
+
+def test_a_take_that_waits_for_its_first_picture_is_not_interrupted() -> None:
+    ring = Ring(70, 10**9)
+    take = ring.follow(0)
+    assert not take.interrupted(60 * NS)
+    for number in range(600, 610):
+        ring.push_video(picture(number))
+    ring.cut(take)
+    assert take.first() == picture(600)
+    assert times(rest(take)) == list(range(601, 610))
+
+
+def test_what_nothing_will_read_any_more_is_released() -> None:
+    ring = filled(2)
+    take = ring.follow(0)
+    for number in range(20, 30):
+        ring.push_video(picture(number))
+    ring.cut(take)
+    take.release()
+    assert take.history == take.pcm_history == rest(take) == []

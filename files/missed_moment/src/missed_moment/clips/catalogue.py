@@ -126,6 +126,7 @@ class Catalogue:
         self.root = root
         self.disk = disk
         self.incoming = root / names.INCOMING
+        self.damaged = root / names.DAMAGED
 
     def prepare(self) -> None:
         """Create the store where it is not there yet. Raises StoreError."""
@@ -166,7 +167,8 @@ class Catalogue:
 
     def begin(self) -> tuple[int, Path]:
         """Give out the next sequence number, and a directory for the moment that gets it."""
-        used = [names.sequence_of(path.name) for path in (*self._directories(self.root), *self.leftovers())]
+        taken = (*self._directories(self.root), *self.leftovers(), *self._directories(self.damaged))
+        used = [names.sequence_of(path.name.removeprefix(names.REMOVED)) for path in taken]
         sequence = max([self._last_deleted(), *(number for number in used if number is not None)]) + 1
         path = self.incoming / names.directory_name(sequence)
         self.disk.mkdir(path)
@@ -186,25 +188,48 @@ class Catalogue:
         assert sequence is not None  # noqa: S101 - `begin` named it
         return Moment(path, sequence, (path / names.CLIP).stat().st_size, None)
 
+    def set_aside(self, incoming: Path) -> Path:
+        """Move a damaged moment, which was kept, to where nothing looks at it again; returns its new path."""
+        if not self.damaged.is_dir():
+            self.disk.mkdir(self.damaged)
+        path = self.damaged / incoming.name
+        move_directory(self.disk, incoming, path)
+        return path
+
     def discard(self, incoming: Path) -> None:
         """Remove what never became a moment."""
         self.disk.remove(incoming)
 
     def forget(self, sequence: int) -> None:
         """Delete a moment by its number, whether it is whole or still being written. Nothing where there is none."""
-        leftover = self.incoming / names.directory_name(sequence)
-        if leftover.exists():
-            self.disk.remove(leftover)
+        for parent in (self.incoming, self.damaged):
+            leftover = parent / names.directory_name(sequence)
+            if leftover.exists():
+                self.disk.remove(leftover)
         for moment in self.moments():
             if moment.sequence == sequence:
                 self.remove(moment)
 
     def remove(self, moment: Moment) -> None:
-        """Delete a moment: it is out of sight at once and whole until then, also if the power goes now."""
-        if moment.sequence > self._last_deleted():
-            replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{moment.sequence}\n".encode())
-        grave = self.incoming / f"removed-{moment.path.name}"
+        """Delete a moment: it is out of sight at once and whole until then, also if the power goes now.
+
+        A full disk has room to note its number only afterwards; until then the name of its directory stands for it.
+        """
+        grave = self.incoming / f"{names.REMOVED}{moment.path.name}"
         move_directory(self.disk, moment.path, grave)
+        self.finish_removing(grave)
+
+    def finish_removing(self, grave: Path) -> None:
+        """Delete what is left of a moment that is being deleted, note its number, and remove its directory."""
+        for path in grave.iterdir():
+            self.disk.remove(path)
+        sequence = names.sequence_of(grave.name.removeprefix(names.REMOVED))
+        try:
+            if sequence is not None and sequence > self._last_deleted():
+                replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{sequence}\n".encode())
+        except OSError as error:
+            log.warning("%s stays for now: its number cannot be noted (%s)", grave, error)
+            return
         self.disk.remove(grave)
 
     def mark_exported(self, moment: Moment, sha256: str) -> None:

@@ -96,6 +96,10 @@ class GrowingClip:
         """Return when all that was appended is on the device."""
         self._clip.sync()
 
+    def cut(self) -> None:
+        """Cut off what a failed `write` left behind: on a full disk, that is the room to finish."""
+        self._clip.cut()
+
     def finish(self, created_s: int) -> None:
         """Make it an ordinary MP4, durably."""
         self._clip.finish(created_s)

@@ -24,6 +24,9 @@ from missed_moment.errors import ClipError
 MAX_SIZE = 2**32 - 1
 """Chunk offsets have 32 bits here, and FAT32, which sticks are made with, ends a file there too."""
 
+MAX_TICKS = 2**32 - 1
+"""Durations of samples and of the edit list have 32 bits: 13 hours in the movie's timescale."""
+
 MOVIE_TIMESCALE = 90_000
 IDENTITY = (1, 0, 0, 1)
 _MP4_EPOCH = 2_082_844_800  # seconds from 1904-01-01, where MP4 counts from, to 1970-01-01
@@ -114,12 +117,16 @@ class ClipFile:
     def append(self, runs: Iterable[tuple[Track, Sequence[Sample]]]) -> None:
         """Write one fragment: for each track, samples in decoding order that follow those before.
 
-        Raises OSError where the disk does, and ClipError where the file would become longer than 4 GiB.
+        Raises OSError where the disk does, and ClipError where the file would become longer than 4 GiB, or its time
+        longer than MP4's fields hold; then nothing is written.
         """
         runs = [(track, samples) for track, samples in runs if samples]
         sizes = [[sum(map(len, sample.buffers)) for sample in samples] for _, samples in runs]
         payload = sum(map(sum, sizes))
+        self.cut()
         self._refuse_beyond(self._file.position + payload)
+        for track, samples in runs:
+            _refuse_beyond_time(track, samples[-1].time + track.nominal)
         start = self._file.position
         self.fragments += 1
         head = _moof(
@@ -142,13 +149,14 @@ class ClipFile:
         """Return when all fragments are on the device."""
         self._file.sync()
 
-    def finish(self, created_s: int = 0) -> None:
-        """Make it an ordinary MP4, durably; `created_s` is Unix time, 0 where the wall clock is not certain.
-
-        What a failed `append` left behind is cut off first: the clip then ends with the last whole fragment.
-        """
+    def cut(self) -> None:
+        """Cut off what a failed `append` or `finish` left behind: the clip ends with the last whole fragment."""
         if self._file.position != self._end:
             self._file.truncate(self._end)
+
+    def finish(self, created_s: int = 0) -> None:
+        """Make it an ordinary MP4, durably; `created_s` is Unix time, 0 where the wall clock is not certain."""
+        self.cut()
         self._file.write([_moov(self.tracks, created_s)])
         self._file.sync()
         self._file.patch(HEAD.pack(self._end - self.patch_at, b"mdat"), self.patch_at)
@@ -161,6 +169,12 @@ class ClipFile:
     def _refuse_beyond(self, size: int) -> None:
         if size + 1_000_000 > MAX_SIZE:  # a million bytes for the `moov` of the longest moment
             raise ClipError("the clip would be longer than 4 GiB, which no stick takes: lower bitrate_mbps or limit_s")
+
+
+def _refuse_beyond_time(track: Track, end: int) -> None:
+    if end * MOVIE_TIMESCALE // track.timescale > MAX_TICKS:
+        hours = end / track.timescale / 3600
+        raise ClipError(f"the camera's timestamps would make the clip {hours:.1f} hours long: it ends before them")
 
 
 def _box(kind: bytes, *content: bytes) -> bytes:
@@ -215,7 +229,11 @@ def _durations(times: Sequence[int], nominal: int) -> list[int]:
 
 
 def _moov(tracks: Sequence[Track], created_s: int, *more: bytes) -> bytes:
-    created = created_s + _MP4_EPOCH if created_s else 0
+    return index_box(tracks, created_s + _MP4_EPOCH if created_s else 0, *more)
+
+
+def index_box(tracks: Sequence[Track], created: int, *more: bytes) -> bytes:
+    """Lay out the `moov` of a file; `created` counts seconds from 1904 (0: not known)."""
     length = max((_shown(track) for track in tracks), default=0)
     header = struct.pack(">QQIQIH10x", created, created, MOVIE_TIMESCALE, length, 0x1_0000, 0x100)
     tail = struct.pack(">24xI", len(tracks) + 1)

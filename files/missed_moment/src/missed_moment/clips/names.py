@@ -2,6 +2,7 @@
 
 clips/                     the store
   .incoming/moment-000042/ being written; never shown to anyone
+  .damaged/moment-000041/  kept, but its clip is damaged so that it cannot be finished; nothing deletes it
   .last-sequence           the highest number ever given to a moment that was deleted
   .restarts.json           how often the board was started again for want of pictures (see `ladder`)
   moment-000042/           a moment, whole from the instant it has this name
@@ -13,6 +14,9 @@ import re
 from datetime import datetime
 
 INCOMING = ".incoming"
+REMOVED = "removed-"
+"""What a moment's directory in .incoming is called while it is being deleted: until its number is noted elsewhere."""
+DAMAGED = ".damaged"
 LAST_SEQUENCE = ".last-sequence"
 CLIP = "clip.mp4"
 INFO = "moment.json"

@@ -4,16 +4,22 @@ Exported moments leave first, oldest first. One that no stick has is deleted onl
 `when_full = "oldest"`.
 """
 
+import errno
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import Literal, TypeVar
 
 from missed_moment.clips.catalogue import Catalogue, ExportRecord, Moment
 from missed_moment.clips.instant import Instant
 from missed_moment.errors import StoreFullError
 
 log = logging.getLogger(__name__)
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_DELETIONS = 2
+"""Moments deleted for one step at most: each is larger than any step, and a disk may be full for another reason."""
+_Result = TypeVar("_Result")
 
 SETTLED = timedelta(minutes=2)
 """A moment stays so long at least after it was copied: another stick may be in, and get it too."""
@@ -54,6 +60,11 @@ def _is_old(record: ExportRecord, keep: timedelta, now: Instant) -> bool:
     return now.since(record.verified) >= max(keep, SETTLED)
 
 
+def is_full(error: OSError) -> bool:
+    """Whether an error is that of a full disk."""
+    return error.errno in _FULL
+
+
 class Room:
     """Keeps room in a store; exported moments stay for `keep` at most."""
 
@@ -68,6 +79,19 @@ class Room:
             log.warning("deleting %s to make room%s", moment.path.name, "" if moment.exported else ", never exported")
             self._catalogue.remove(moment)
 
+    def making(self, step: Callable[[], _Result]) -> _Result:
+        """Do a step that writes; if the disk is full, delete moments as `assure` does and do it again.
+
+        Raises what the step raises, also if nothing may be deleted. The step must be one that can be done again.
+        """
+        for _ in range(_DELETIONS):
+            try:
+                return step()
+            except OSError as error:
+                if not is_full(error) or not self._delete_first():
+                    raise
+        return step()
+
     def tidy(self, moments: Iterable[Moment], now: Instant) -> int:
         """Delete those that a stick has had for long enough; returns how many. Raises OSError as the disk does."""
         leaving = expired(moments, self._keep, now)
@@ -79,6 +103,16 @@ class Room:
     def check(self, size: int) -> None:
         """Raise StoreFullError if `assure(size)` would. Deletes nothing."""
         self._leaving(size)
+
+    def _delete_first(self) -> bool:
+        """Delete the moment that leaves first; False if none may."""
+        try:
+            moment, *_ = to_leave(self._catalogue.moments(), 1, self._when_full)
+        except StoreFullError:
+            return False
+        log.warning("the disk is full: deleting %s%s", moment.path.name, "" if moment.exported else ", never exported")
+        self._catalogue.remove(moment)
+        return True
 
     def _leaving(self, size: int) -> list[Moment]:
         missing = size + RESERVE - self._catalogue.disk.free(self._catalogue.root)

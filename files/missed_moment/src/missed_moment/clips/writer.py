@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +17,7 @@ from missed_moment import __version__, clock
 from missed_moment.clips import names, thumbnail
 from missed_moment.clips.catalogue import Catalogue, Moment, MomentInfo
 from missed_moment.clips.growing import Fragment, GrowingClip
-from missed_moment.clips.room import Room
+from missed_moment.clips.room import Room, is_full
 from missed_moment.clips.soundtrack import Soundtrack
 from missed_moment.durable import replace_file
 from missed_moment.errors import ClipError, MissedMomentError, StoreError
@@ -112,7 +113,7 @@ class MomentWriter:
             with order.on_disk():
                 self._catalogue.prepare()
                 self._room.assure(order.room)
-                order.sequence, incoming = self._catalogue.begin()
+                order.sequence, incoming = self._room.making(self._catalogue.begin)
             return self._write(order, incoming, first, on_kept)
         except MissedMomentError:
             self._clear_up(order, incoming)
@@ -131,16 +132,25 @@ class MomentWriter:
         picture = next(packet.data for packet in reversed(order.take.history) if packet.keyframe)
         disk, path = self._catalogue.disk, incoming / names.CLIP
         sound = Soundtrack(first.pts_ns, self.label.offset_ms) if order.audible else None
+
+        def create() -> GrowingClip:
+            if path.exists():  # without a whole head, for want of room
+                disk.remove(path)
+            return GrowingClip(disk, path, first, order.video, self.label.rotation, sound)
+
         with order.on_disk():
-            growing = GrowingClip(disk, path, first, order.video, self.label.rotation, sound)
+            growing = self._room.making(create)
         with closing(growing) as clip:
             trouble = None
             try:
                 for batch in _batches(order.take):
-                    _write(clip, clip.fragments(batch), order)
+                    if order.kept:  # room for what was kept is there, and each press since has made the moment longer
+                        with order.on_disk():
+                            self._room.assure(sum(len(packet.data) for packet in batch))
+                    self._write_fragments(clip, clip.fragments(batch), order)
                     if not order.kept:
                         self._make_kept(clip, order, incoming, on_kept)
-                _write(clip, clip.ending(), order)
+                self._write_fragments(clip, clip.ending(), order)
             except (OSError, ClipError) as error:
                 if not order.kept:
                     raise
@@ -149,11 +159,12 @@ class MomentWriter:
                 self._catalogue.discard(incoming)
                 return None
             with order.on_disk():
+                clip.cut()
                 info = self._describe(clip, order)
-                self._catalogue.write_info(incoming, info)
+                self._write_info(incoming, info)
                 self._add_thumbnail(incoming, picture)
-                clip.finish(info.created_s)
-                moment = self._catalogue.publish(incoming)
+                self._room.making(partial(clip.finish, info.created_s))
+                moment = self._room.making(partial(self._catalogue.publish, incoming))
         if trouble is not None:
             raise trouble
         return moment
@@ -165,7 +176,23 @@ class MomentWriter:
         order.kept = True
         on_kept(order)
         with order.on_disk():  # should the power go before the end, this is what recovery finds besides the clip
-            self._catalogue.write_info(incoming, self._describe(clip, order))
+            self._room.making(partial(self._catalogue.write_info, incoming, self._describe(clip, order)))
+
+    def _write_fragments(self, clip: GrowingClip, fragments: Iterable[Fragment], order: Order) -> None:
+        for fragment in fragments:
+            with order.on_disk():
+                self._room.making(partial(clip.write, fragment))
+        with order.on_disk():
+            clip.sync()
+
+    def _write_info(self, incoming: Path, info: MomentInfo) -> None:
+        """Write the final description; on a disk that stays full, the one of the instant it was kept must do."""
+        try:
+            self._room.making(partial(self._catalogue.write_info, incoming, info))
+        except OSError as error:
+            if not is_full(error) or not (incoming / names.INFO).exists():
+                raise
+            log.warning("%s keeps the description it has (%s)", incoming.name, error)
 
     def _describe(self, clip: GrowingClip, order: Order) -> MomentInfo:
         start = clock.wall_time(clip.base_ns)
@@ -190,8 +217,8 @@ class MomentWriter:
     def _add_thumbnail(self, incoming: Path, keyframe: bytes) -> None:
         try:
             picture = thumbnail.from_keyframe(keyframe, self.label.rotation)
-            replace_file(self._catalogue.disk, incoming / names.THUMBNAIL, picture)
-        except ClipError as error:
+            self._room.making(partial(replace_file, self._catalogue.disk, incoming / names.THUMBNAIL, picture))
+        except (ClipError, OSError) as error:  # no room for it, at worst
             log.warning("%s has no thumbnail: %s", incoming.name, error)
 
     def _clear_up(self, order: Order, incoming: Path | None) -> None:
@@ -202,14 +229,6 @@ class MomentWriter:
             self._catalogue.discard(incoming)
         except OSError as error:
             log.warning("%s could not be removed (%s); it is looked at again at the next start", incoming, error)
-
-
-def _write(clip: GrowingClip, fragments: Iterable[Fragment], order: Order) -> None:
-    for fragment in fragments:
-        with order.on_disk():
-            clip.write(fragment)
-    with order.on_disk():
-        clip.sync()
 
 
 def _batches(take: Take) -> Iterator[list[Packet]]:

@@ -137,6 +137,7 @@ class Recorder:
                 message = "RAM is full of moments that the disk does not take: nothing more can be kept until it does"
                 self.health.report(Fault.SAVE_FAILED, message)
                 raise StoreError(message)
+            self._end_interrupted(now_ns)
             self._apply(self._grammar.press(now_ns))
             self._show(language.choose(self._situation()))
             self._changed.notify_all()
@@ -258,11 +259,18 @@ class Recorder:
                 case Forget():
                     self.ring.wipe()
 
+    def _end_interrupted(self, now_ns: int) -> None:
+        """End a moment whose camera went away: what the camera films when it is back belongs to the next one."""
+        if self._grammar.window is not None and self._order is not None and self._order.take.interrupted(now_ns):
+            self._apply(self._grammar.end(now_ns))
+
     def _keep_time(self) -> None:
         """End windows and takes when their time has come, and look at what nobody reports by itself."""
         while not self._stopped:
             with self._changed:
                 now_ns = clock.monotonic_ns()
+                self.ring.age(now_ns)
+                self._end_interrupted(now_ns)
                 self._apply(self._grammar.tick(now_ns))
                 self._sticks.tick(now_ns)
                 if self._backlog_ns(now_ns) > self._backlog_limit_ns:
@@ -344,6 +352,7 @@ class Recorder:
                 # It failed before its end: the next press must open another, not let this one grow.
                 self._apply(self._grammar.end(clock.monotonic_ns()))
             self.ring.cut(order.take)
+            order.take.release()
             self._changed.notify_all()
 
     def _backlog_ns(self, now_ns: int) -> int:

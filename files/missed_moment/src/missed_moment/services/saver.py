@@ -49,6 +49,7 @@ class Saver:
         self.stored = StoreStatus()
         self._moments: list[Moment] = []  # those that `stored` counts
         self._out_of_reach = False
+        self._full = False
         self._clock = (False, False)  # what was known of the time when dates were last looked at
         self._queue: SimpleQueue[Order | Literal["look", "stop"]] = SimpleQueue()
         self._lock = threading.Lock()
@@ -124,9 +125,13 @@ class Saver:
     def _recover(self) -> None:
         try:
             self._catalogue.prepare()
-            recover(self._catalogue, self._writer.label.device)
+            self._health.clear(Fault.SAVE_FAILED, "leftover")
+            recover(self._catalogue, self._writer.label.device, self._report_leftover, self._room)
         except OSError as error:
             self._health.report(Fault.SAVE_FAILED, str(error))
+
+    def _report_leftover(self, message: str) -> None:
+        self._health.report(Fault.SAVE_FAILED, message, "leftover")
 
     def _count(self) -> None:
         """Look at what is in the store."""
@@ -165,6 +170,7 @@ class Saver:
         try:
             self._room.check(self._one_moment)
         except StoreFullError as error:
+            self._full = True
             self._health.report(Fault.STORAGE_FULL, str(error))
         except OSError as error:
             self._out_of_reach = True
@@ -176,8 +182,9 @@ class Saver:
         else:
             self._health.clear(Fault.STORAGE_FULL)
             if self._out_of_reach:
-                self._out_of_reach = False
                 self._health.clear(Fault.SAVE_FAILED)
+            if self._out_of_reach or self._full:  # there may be a moment that could not be finished
+                self._out_of_reach = self._full = False
                 self._recover()
                 self._count()
 
@@ -185,6 +192,7 @@ class Saver:
         try:
             moment = self._writer.write(order, self._on_kept)
         except StoreFullError as error:
+            self._full = True
             self._health.report(Fault.STORAGE_FULL, str(error))
         except MissedMomentError as error:
             self._health.report(Fault.SAVE_FAILED, str(error))
