@@ -97,9 +97,16 @@ def press(socket: Path) -> None:
 @cli.command(epilog=_EPILOG)
 @_socket
 def forget(socket: Path) -> None:
-    """Wipe the last minute, as holding the button does. Kept moments stay."""
-    ask(socket, "forget")
-    click.echo("the last minute is gone")
+    """Forget the last minute, as holding the button does.
+
+    A moment that is still growing or being saved goes, too. Finished moments stay: `missed-moment delete` deletes one.
+    """
+    if ask(socket, "forget")["gone"]:
+        click.echo("the last minute is gone")
+    else:
+        click.echo(
+            "the last minute is gone from memory, and is being deleted from the disk: see `missed-moment status`"
+        )
 
 
 @cli.command(epilog=_EPILOG)

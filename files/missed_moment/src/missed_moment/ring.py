@@ -9,8 +9,9 @@ from then on, in order and without a gap between the two.
 import threading
 from collections import deque
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 from missed_moment.clock import NS
 from missed_moment.packets import Packet, PcmBlock, VideoPacket
@@ -82,6 +83,14 @@ class Take:
     def forget_history(self) -> None:
         """Let go of the history, once it is written."""
         self.history, self.pcm_history = [], []
+
+    def drop(self) -> None:
+        """Let go of everything, read or not. For a take that was cut, and that nobody reads any more."""
+        self.forget_history()
+        with suppress(Empty):
+            while True:
+                self._live.get_nowait()
+        self._close()
 
     @property
     def read_ns(self) -> int | None:

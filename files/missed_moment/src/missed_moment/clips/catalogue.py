@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from missed_moment.clips import names
 from missed_moment.clips.instant import Instant
 from missed_moment.clock import WallTime
-from missed_moment.durable import Disk, alone_in, move_directory, replace_file
+from missed_moment.durable import Disk, alone_in, move_directory, overwrite, replace_file
 from missed_moment.errors import ClipError, StoreError
 from missed_moment.ladder import Restarts
 
@@ -187,22 +187,43 @@ class Catalogue:
         return Moment(path, sequence, (path / names.CLIP).stat().st_size, None)
 
     def discard(self, incoming: Path) -> None:
-        """Remove what never became a moment."""
+        """Remove what never became a moment, overwritten if the disk still does that."""
+        try:
+            self._overwrite(incoming)
+        except OSError as error:
+            log.warning("%s is removed without being overwritten (%s)", incoming, error)
         self.disk.remove(incoming)
 
     def forget(self, sequence: int) -> None:
-        """Delete a moment by its number, whether it is whole or still being written. Nothing where there is none."""
-        leftover = self.incoming / names.directory_name(sequence)
-        if leftover.exists():
-            self.disk.remove(leftover)
-        for moment in self.moments():
-            if moment.sequence == sequence:
-                self.remove(moment)
+        """Delete a moment for good, whether it is whole or still being written. Nothing if there is none.
+
+        Its directory is renamed first, durably: from then on it does not come back, whatever happens. Then what it
+        holds is overwritten. Raises OSError; may be called again then, and must be before `recover`.
+        """
+        name = names.directory_name(sequence)
+        for path in (self.incoming / name, self.root / name):
+            tombstone = self.incoming / (names.TOMBSTONE + name)
+            self.bury(tombstone)  # one of the same number that is left over
+            if path.is_dir() and not path.is_symlink():
+                move_directory(self.disk, path, tombstone)
+                self.bury(tombstone)
+
+    def bury(self, tombstone: Path) -> None:
+        """Finish what `forget` began. Nothing if there is no such tombstone."""
+        sequence = names.sequence_of(tombstone.name.removeprefix(names.TOMBSTONE))
+        if sequence is None or not tombstone.is_dir():
+            return
+        self._overwrite(tombstone)
+        try:
+            self._note_deleted(sequence)
+        except OSError as error:  # at worst, another moment gets its number
+            log.warning("it is not noted that %s was deleted (%s)", tombstone.name, error)
+        self.disk.remove(tombstone)
+        self.disk.sync_directory(self.incoming)
 
     def remove(self, moment: Moment) -> None:
         """Delete a moment: it is out of sight at once and whole until then, also if the power goes now."""
-        if moment.sequence > self._last_deleted():
-            replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{moment.sequence}\n".encode())
+        self._note_deleted(moment.sequence)
         grave = self.incoming / f"removed-{moment.path.name}"
         move_directory(self.disk, moment.path, grave)
         self.disk.remove(grave)
@@ -243,6 +264,16 @@ class Catalogue:
             start = wall_time(info.start_ns)
             dated = {"start": start.at, "clock_certain": start.certain, "clock_from_stick": start.from_stick}
             self.write_info(moment.path, info.model_copy(update=dated))
+
+    def _overwrite(self, directory: Path) -> None:
+        with os.scandir(directory) as entries:
+            files = [Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)]
+        for path in files:
+            overwrite(self.disk, path)
+
+    def _note_deleted(self, sequence: int) -> None:
+        if sequence > self._last_deleted():
+            replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{sequence}\n".encode())
 
     def _last_deleted(self) -> int:
         try:

@@ -2,6 +2,8 @@
 
 clips/                     the store
   .incoming/moment-000042/ being written; never shown to anyone
+  .incoming/forgotten-moment-000042/
+                           a tombstone: what has this name is overwritten and removed, at the next start at the latest
   .last-sequence           the highest number ever given to a moment that was deleted
   .restarts.json           how often the board was started again for want of pictures (see `ladder`)
   moment-000042/           a moment, whole from the instant it has this name
@@ -18,6 +20,8 @@ CLIP = "clip.mp4"
 INFO = "moment.json"
 THUMBNAIL = "thumbnail.jpg"
 EXPORTED = "exported.json"
+
+TOMBSTONE = "forgotten-"
 
 _MOMENT = re.compile(r"moment-(\d{6,})")
 

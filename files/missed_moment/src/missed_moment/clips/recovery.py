@@ -39,7 +39,9 @@ def recover(catalogue: Catalogue, device: str) -> list[Moment]:
 def _recover(catalogue: Catalogue, leftover: Path, device: str) -> Moment | None:
     sequence = names.sequence_of(leftover.name)
     if sequence is None:  # a moment whose deletion was cut short
-        catalogue.discard(leftover)
+        catalogue.bury(leftover)
+        if leftover.exists():  # it was deleted to make room
+            catalogue.discard(leftover)
         return None
     path = leftover / names.CLIP
     try:

@@ -88,9 +88,14 @@ class MomentWriter:
         board: Board,
         label: Label,
         restarts: Callable[[], Restarts] = Restarts,
+        wait_decided: Callable[[], None] = lambda: None,
     ) -> None:
-        """Set up; `restarts` is asked what was started again so far, for each moment's record."""
+        """Set up; `restarts` is asked what was started again so far, for each moment's record.
+
+        `wait_decided` returns when no button is down any more that could still withdraw an order.
+        """
         self._restarts = restarts
+        self._wait_decided = wait_decided
         self._catalogue = catalogue
         self._room = room
         self._board = board
@@ -99,13 +104,14 @@ class MomentWriter:
     def write(self, order: Order, on_kept: Callable[[Order], None]) -> Moment | None:
         """Write one moment, calling `on_kept` as soon as its history is durable.
 
-        Returns None where the order was withdrawn, or ended before there was a picture. Raises StoreError when
-        the disk fails, BitstreamError where the camera sent what no clip can be made of. If the moment was not
-        kept yet, nothing is left of it then; if it was, what was kept is finished and visible, or (where not
-        even that can be written) lies in the store and is finished at the next start.
+        Returns None if the order ended before there was a frame, or was withdrawn: nothing is left of it then, unless
+        the disk failed, and it has to be forgotten. Raises StoreError when the disk fails, BitstreamError where the
+        camera sent what no clip can be made of. If the moment was not kept yet, nothing is left of it then; if it was,
+        what was kept is finished and visible, or (where not even that can be written) lies in the store and is finished
+        at the next start.
         """
-        first = order.take.first()  # waits where there is no history: just after start, or after "forget"
-        if first is None or order.withdrawn:
+        first = _first(order)
+        if first is None:
             return None
         incoming = None
         try:
@@ -113,17 +119,24 @@ class MomentWriter:
                 self._catalogue.prepare()
                 self._room.assure(order.room)
                 order.sequence, incoming = self._catalogue.begin()
-            return self._write(order, incoming, first, on_kept)
+            moment = self._write(order, incoming, first, on_kept)
+            if moment is None:
+                with order.on_disk():
+                    self._catalogue.forget(order.sequence)
         except MissedMomentError:
             self._clear_up(order, incoming)
             raise
         except OSError as error:
-            self._clear_up(order, incoming)
             what = f"moment {order.sequence}" if order.sequence else "a moment"
+            self._clear_up(order, incoming)
+            if order.withdrawn:
+                log.warning("%s is to be forgotten, and still there (%s)", incoming, error)
+                return None
             raise StoreError(
                 f"{what} {'ends early' if order.kept else 'could not be kept'} ({error.strerror}): "
                 f"see that the disk of {self._catalogue.root} is sound and has room"
             ) from error
+        return moment
 
     def _write(
         self, order: Order, incoming: Path, first: VideoPacket, on_kept: Callable[[Order], None]
@@ -138,6 +151,8 @@ class MomentWriter:
             try:
                 for batch in _batches(order.take):
                     _write(clip, clip.fragments(batch), order)
+                    if order.withdrawn:
+                        return None
                     if not order.kept:
                         self._make_kept(clip, order, incoming, on_kept)
                 _write(clip, clip.ending(), order)
@@ -145,8 +160,8 @@ class MomentWriter:
                 if not order.kept:
                     raise
                 trouble = error  # what was kept is finished all the same
+            self._wait_decided()  # until it is visible, no stick gets it
             if order.withdrawn:
-                self._catalogue.discard(incoming)
                 return None
             with order.on_disk():
                 info = self._describe(clip, order)
@@ -196,16 +211,25 @@ class MomentWriter:
 
     def _clear_up(self, order: Order, incoming: Path | None) -> None:
         """Remove what was not kept. Where even that fails, the next start does it."""
-        if incoming is None or order.kept:
+        if incoming is None or order.kept or order.withdrawn:
             return
         try:
             self._catalogue.discard(incoming)
+            order.sequence = None
         except OSError as error:
             log.warning("%s could not be removed (%s); it is looked at again at the next start", incoming, error)
 
 
+def _first(order: Order) -> VideoPacket | None:
+    """Wait for the frame that a moment begins with, just after start or after "forget"; None if none is wanted."""
+    first = order.take.first()
+    return None if order.withdrawn else first
+
+
 def _write(clip: GrowingClip, fragments: Iterable[Fragment], order: Order) -> None:
     for fragment in fragments:
+        if order.withdrawn:
+            return
         with order.on_disk():
             clip.write(fragment)
     with order.on_disk():
