@@ -26,7 +26,7 @@ from missed_moment.services import recorder as recording_service
 from missed_moment.services import saver
 from missed_moment.services.program import _Finger
 from missed_moment.services.recorder import Recorder
-from rig import SMALL_SETTINGS, FailingDisk, HookedDisk, StoppedDisk, film, filled, recording, stored, wait_for
+from rig import SMALL_SETTINGS, FailingDisk, HookedDisk, StoppedDisk, filled, film, recording, stored, wait_for
 
 FPS = SMALL_SETTINGS.fps
 _LOOKS = {"free"}
