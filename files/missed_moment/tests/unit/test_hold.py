@@ -213,6 +213,26 @@ def test_what_the_disk_had_not_taken_yet_is_never_said_to_be_kept(tmp_path: Path
     assert len(stored(tmp_path)) == 1
 
 
+def test_a_hold_while_the_last_sync_is_waited_for_is_never_followed_by_kept(tmp_path: Path) -> None:
+    reached, go = threading.Event(), threading.Event()
+
+    def wait_before_kept(call: str, arguments: tuple[Any, ...]) -> None:
+        if call == "sync_directory" and arguments[0].name == "moment-000001" and not reached.is_set():
+            reached.set()
+            assert go.wait(20)
+
+    shown = Shown(tmp_path)
+    with recording(tmp_path, HookedDisk(wait_before_kept), show=shown) as recorder:
+        filled(recorder)
+        recorder.press()
+        assert reached.wait(20)
+        forgotten = recorder.forget()
+        go.set()
+        assert forgotten.wait(20)
+    assert shown.left == []
+    assert shown.once() == ["forgotten"]
+
+
 @pytest.mark.parametrize("hold_s", [0.3, 2.5], ids=["while it is written", "after it was stored"])
 def test_a_hold_that_comes_late_leaves_nothing_of_its_press(tmp_path: Path, hold_s: float) -> None:
     """On a board that stood still, a press may have counted before its hold is seen."""
@@ -265,6 +285,32 @@ def test_a_disk_that_does_not_forget_is_fault_six_until_it_does(
     assert shown.left == []
     assert shown.once() == ["kept", "forgotten"]
     assert gone(tmp_path)
+
+
+def test_what_is_to_be_forgotten_is_never_finished_meanwhile(tmp_path: Path) -> None:
+    """What a save left over is finished after the next one: not while it waits to be forgotten."""
+    fails = True
+
+    def refuse_tombstones(call: str, arguments: tuple[Any, ...]) -> None:
+        if fails and call == "rename" and arguments[1].name.startswith(names.TOMBSTONE):
+            raise OSError(errno.EIO, "injected")
+
+    shown = Shown(tmp_path)
+    with recording(tmp_path, HookedDisk(refuse_tombstones), show=shown) as recorder:
+        filled(recorder)
+        recorder.press()
+        wait_for(lambda: language.KEPT in shown.signals)
+        forgotten = recorder.forget()
+        wait_for(lambda: Fault.SAVE_FAILED in recorder.health.faults())
+        filled(recorder)
+        recorder.press()
+        assert recorder.wait_saved(20)
+        wait_for(lambda: recorder.status().store.moments == 1)
+        assert [moment.sequence for moment in Catalogue(tmp_path, LocalDisk()).moments()] == [2]
+        fails = False
+        recorder._saver.look()
+        assert forgotten.wait(20)
+    assert [moment.sequence for moment in Catalogue(tmp_path, LocalDisk()).moments()] == [2]
 
 
 def test_what_a_press_holds_back_counts_as_a_backlog(tmp_path: Path) -> None:

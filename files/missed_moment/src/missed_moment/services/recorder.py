@@ -41,7 +41,7 @@ from missed_moment.services.sticks import Sticks
 GRACE_NS = 2 * NS
 """A window that ended waits so long for its last pictures, which are still being encoded."""
 _HOUSEKEEPING_NS = NS // 2
-UNDECIDED_NS = HOLD_NS + NS
+UNDECIDED_NS = HOLD_NS + 2 * NS
 """A press of the button counts after this long, if neither its release nor a hold was seen: a hold comes before."""
 
 
