@@ -16,7 +16,7 @@ from missed_moment.clips import names
 from missed_moment.clips.instant import Instant
 from missed_moment.clock import WallTime
 from missed_moment.durable import Disk, alone_in, move_directory, overwrite, replace_file
-from missed_moment.errors import ClipError, StoreError
+from missed_moment.errors import ClipError, StoreError, reason
 from missed_moment.ladder import Restarts
 
 log = logging.getLogger(__name__)
@@ -208,18 +208,36 @@ class Catalogue:
                 move_directory(self.disk, path, tombstone)
                 self.bury(tombstone)
 
+    def delete(self, sequence: int) -> None:
+        """Delete a kept moment for good, as `forget` does. Raises StoreError if there is none, or the disk fails."""
+        if sequence not in {moment.sequence for moment in self.moments()}:
+            raise StoreError(
+                f"there is no moment {sequence} in {self.root}: `missed-moment clips` lists the moments. One that is "
+                "still being saved can be deleted when it is finished"
+            )
+        try:
+            self.forget(sequence)
+        except OSError as error:
+            raise StoreError(
+                f"moment {sequence} in {self.root} is not deleted ({reason(error)}): try again; if this stays so, "
+                "erase or destroy the card"
+            ) from error
+
     def bury(self, tombstone: Path) -> None:
         """Finish what `forget` began. Nothing if there is no such tombstone."""
         sequence = names.sequence_of(tombstone.name.removeprefix(names.TOMBSTONE))
         if sequence is None or not tombstone.is_dir():
             return
-        self._overwrite(tombstone)
-        try:
-            self._note_deleted(sequence)
-        except OSError as error:  # at worst, another moment gets its number
-            log.warning("it is not noted that %s was deleted (%s)", tombstone.name, error)
-        self.disk.remove(tombstone)
-        self.disk.sync_directory(self.incoming)
+        with alone_in(self.incoming):  # the recorder may find the tombstone of another process, or of another thread
+            if not tombstone.is_dir():
+                return
+            self._overwrite(tombstone)
+            try:
+                self._note_deleted(sequence)
+            except OSError as error:  # at worst, another moment gets its number
+                log.warning("it is not noted that %s was deleted (%s)", tombstone.name, error)
+            self.disk.remove(tombstone)
+            self.disk.sync_directory(self.incoming)
 
     def remove(self, moment: Moment) -> None:
         """Delete a moment: it is out of sight at once and whole until then, also if the power goes now."""

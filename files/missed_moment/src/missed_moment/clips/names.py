@@ -24,6 +24,7 @@ EXPORTED = "exported.json"
 TOMBSTONE = "forgotten-"
 
 _MOMENT = re.compile(r"moment-(\d{6,})")
+_FILE = re.compile(r"(\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_)?moment-\d{6,}(-\d+)?\.mp4")
 
 
 def directory_name(sequence: int) -> str:
@@ -35,6 +36,11 @@ def sequence_of(name: str) -> int | None:
     """Return the sequence that a directory's name carries, None where it is no moment's."""
     match = _MOMENT.fullmatch(name)
     return int(match[1]) if match else None
+
+
+def is_file_name(name: str) -> bool:
+    """Tell whether a copy may have that name: one of `file_name`, or with a number if that was taken."""
+    return _FILE.fullmatch(name) is not None
 
 
 def file_name(sequence: int, at: datetime | None) -> str:

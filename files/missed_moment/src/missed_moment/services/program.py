@@ -83,6 +83,13 @@ class _Commands:
     def forget(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         return {"gone": self._recorder.forget().wait(_ANSWER_S)}
 
+    def delete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        sequence = request.get("sequence")
+        if not isinstance(sequence, int) or isinstance(sequence, bool):
+            raise ControlError(f"{sequence!r} is no number of a moment: `missed-moment clips` lists the moments")
+        self._recorder.delete(sequence)
+        return {}
+
     def status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
         return self._recorder.status().model_dump(mode="json")
 
@@ -151,6 +158,7 @@ def run(places: Places, kind: Kind) -> bool:
         {
             "press": commands.press,
             "forget": commands.forget,
+            "delete": commands.delete,
             "status": commands.status,
             "stick": commands.stick,
             "time": commands.time,

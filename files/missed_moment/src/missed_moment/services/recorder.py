@@ -184,6 +184,11 @@ class Recorder:
             self._changed.notify_all()
             return gone
 
+    def delete(self, sequence: int) -> None:
+        """Delete a kept moment for good; waits for the disk. Raises StoreError if there is none, or the disk fails."""
+        self.catalogue.delete(sequence)
+        self._saver.look()
+
     def switch(self, on: bool) -> None:
         """Film and listen, or do not. Off, the last minute is gone as well, and what comes until all has stopped."""
         self._switched_on = on
