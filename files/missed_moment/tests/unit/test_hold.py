@@ -287,6 +287,26 @@ def test_a_disk_that_does_not_forget_is_fault_six_until_it_does(
     assert gone(tmp_path)
 
 
+def test_a_disk_that_hangs_while_it_overwrites_is_fault_six(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(saver, "FORGETTING_NS", NS // 10)
+    go = threading.Event()
+
+    def hang(call: str, _: tuple[Any, ...]) -> None:
+        if call == "pwrite":
+            assert go.wait(20)
+
+    with recording(tmp_path, HookedDisk(hang), after_s=30) as recorder:
+        filled(recorder)
+        recorder.press()
+        wait_for(lambda: bool(list(tmp_path.rglob(names.INFO))))
+        forgotten = recorder.forget()
+        wait_for(lambda: "not gone yet" in recorder.health.faults().get(Fault.SAVE_FAILED, ""))
+        go.set()
+        assert forgotten.wait(20)
+        wait_for(lambda: recorder.health.faults() == {})
+    assert gone(tmp_path)
+
+
 def test_what_is_to_be_forgotten_is_never_finished_meanwhile(tmp_path: Path) -> None:
     """What a save left over is finished after the next one: not while it waits to be forgotten."""
     fails = True

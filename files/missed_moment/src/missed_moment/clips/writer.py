@@ -104,8 +104,8 @@ class MomentWriter:
     def write(self, order: Order, on_kept: Callable[[Order], None]) -> Moment | None:
         """Write one moment, calling `on_kept` as soon as its history is durable.
 
-        Returns None if the order ended before there was a frame, or was withdrawn: nothing is left of it then, unless
-        the disk failed, and it has to be forgotten. Raises StoreError when the disk fails, BitstreamError where the
+        Returns None if the order ended before there was a frame, or was withdrawn: what there is of it is then left for
+        `Catalogue.forget`. Raises StoreError when the disk fails, BitstreamError where the
         camera sent what no clip can be made of. If the moment was not kept yet, nothing is left of it then; if it was,
         what was kept is finished and visible, or (where not even that can be written) lies in the store and is finished
         at the next start.
@@ -119,24 +119,17 @@ class MomentWriter:
                 self._catalogue.prepare()
                 self._room.assure(order.room)
                 order.sequence, incoming = self._catalogue.begin()
-            moment = self._write(order, incoming, first, on_kept)
-            if moment is None:
-                with order.on_disk():
-                    self._catalogue.forget(order.sequence)
+            return self._write(order, incoming, first, on_kept)
         except MissedMomentError:
             self._clear_up(order, incoming)
             raise
         except OSError as error:
             what = f"moment {order.sequence}" if order.sequence else "a moment"
             self._clear_up(order, incoming)
-            if order.withdrawn:
-                log.warning("%s is to be forgotten, and still there (%s)", incoming, error)
-                return None
             raise StoreError(
                 f"{what} {'ends early' if order.kept else 'could not be kept'} ({error.strerror}): "
                 f"see that the disk of {self._catalogue.root} is sound and has room"
             ) from error
-        return moment
 
     def _write(
         self, order: Order, incoming: Path, first: VideoPacket, on_kept: Callable[[Order], None]

@@ -22,6 +22,8 @@ from missed_moment.services.store_mount import wait_for_mount
 log = logging.getLogger(__name__)
 
 _LOOK_S = 10.0
+FORGETTING_NS = 120 * NS
+"""Overwriting the longest moment takes a slow card about that long."""
 _FORGETTING = "forgetting"  # this part of the fault is cleared by itself
 STALLED_NS = 20 * NS
 """A single write or sync that takes longer than this is reported while it lasts."""
@@ -67,6 +69,7 @@ class Saver:
         self._orders: list[Order] = []  # not finished yet, oldest first
         self._forgettings: list[Forgetting] = []
         self._unforgotten = False  # the disk did not let us
+        self._forgetting_since_ns: int | None = None
         self._thread = threading.Thread(target=self._work, name="saver", daemon=True)
 
     def start(self) -> None:
@@ -117,6 +120,15 @@ class Saver:
                     f"the disk of {self._catalogue.root} has not answered for more than {STALLED_NS // NS} s: "
                     "nothing is lost yet; if it stays so, replace the card",
                 )
+        since_ns = self._forgetting_since_ns
+        if since_ns is not None and now_ns - since_ns > FORGETTING_NS:
+            self._unforgotten = True
+            self._health.report(
+                Fault.SAVE_FAILED,
+                f"the disk of {self._catalogue.root} has been overwriting what is to be forgotten for more than "
+                f"{FORGETTING_NS // NS} s: it is not gone yet; if it stays so, erase or destroy the card",
+                _FORGETTING,
+            )
 
     def stop(self, timeout_s: float) -> bool:
         """Finish what was ordered; False where that took longer than `timeout_s`."""
@@ -229,6 +241,7 @@ class Saver:
             due = [each for each in self._forgettings if not any(order in self._orders for order in each.orders)]
         for forgetting in due:
             sequences = [order.sequence for order in forgetting.orders if order.sequence is not None]
+            self._forgetting_since_ns = clock.monotonic_ns()
             try:
                 for sequence in sequences:
                     self._catalogue.forget(sequence)
@@ -242,6 +255,8 @@ class Saver:
                     _FORGETTING,
                 )
                 return False
+            finally:
+                self._forgetting_since_ns = None
             with self._lock:
                 self._forgettings.remove(forgetting)
             forgetting.gone.set()
