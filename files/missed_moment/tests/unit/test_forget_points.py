@@ -223,6 +223,19 @@ def test_the_number_of_a_forgotten_moment_is_not_given_again(tmp_path: Path) -> 
     assert catalogue.begin()[0] == 2
 
 
+def test_the_number_of_a_tombstone_is_not_given_to_a_moment_that_it_would_take_with_it(tmp_path: Path) -> None:
+    disk = FailingDisk("pwrite", errno.EIO)
+    catalogue = Catalogue(tmp_path, disk)
+    store_moment(tmp_path, 1)
+    with pytest.raises(OSError, match="injected"):
+        catalogue.forget(1)
+    store_moment(tmp_path, 1)
+    disk.mend()
+    catalogue.forget(1)
+    assert [moment.sequence for moment in catalogue.moments()] == [2]
+    assert catalogue.leftovers() == []
+
+
 @pytest.mark.parametrize("call_number", range(0, 60, 3))
 def test_an_order_that_is_withdrawn_at_any_call_leaves_nothing(call_number: int, tmp_path: Path) -> None:
     order = order_of(PACKETS[:70], PACKETS[70:])

@@ -166,7 +166,8 @@ class Catalogue:
 
     def begin(self) -> tuple[int, Path]:
         """Give out the next sequence number, and a directory for the moment that gets it."""
-        used = [names.sequence_of(path.name) for path in (*self._directories(self.root), *self.leftovers())]
+        there = (*self._directories(self.root), *self.leftovers())
+        used = [names.sequence_of(path.name.removeprefix(names.TOMBSTONE)) for path in there]
         sequence = max([self._last_deleted(), *(number for number in used if number is not None)]) + 1
         path = self.incoming / names.directory_name(sequence)
         self.disk.mkdir(path)

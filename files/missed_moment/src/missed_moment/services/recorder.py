@@ -212,7 +212,7 @@ class Recorder:
         ring = self.ring.state()
         with self._changed:
             situation = self._situation()
-            saving = bool(self._saver.orders())
+            saving = situation.saving or bool(self._saver.orders())
         return Status(
             state="saving" if saving else situation.camera,
             led=language.choose(situation).name,

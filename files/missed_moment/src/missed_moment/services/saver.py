@@ -240,16 +240,17 @@ class Saver:
         with self._lock:
             due = [each for each in self._forgettings if not any(order in self._orders for order in each.orders)]
         for forgetting in due:
-            sequences = [order.sequence for order in forgetting.orders if order.sequence is not None]
             self._forgetting_since_ns = clock.monotonic_ns()
             try:
-                for sequence in sequences:
-                    self._catalogue.forget(sequence)
+                for order in forgetting.orders:
+                    if order.sequence is not None:
+                        self._catalogue.forget(order.sequence)
+                        order.sequence = None  # it may be another moment's from now on
             except OSError as error:
                 self._unforgotten = True
                 self._health.report(
                     Fault.SAVE_FAILED,
-                    f"moment {', '.join(map(str, sequences))} in {self._catalogue.root} cannot be forgotten "
+                    f"moment {order.sequence} in {self._catalogue.root} cannot be forgotten "
                     f"({reason(error)}): the recorder tries again every {_LOOK_S:.0f} s; if this stays so, erase "
                     "or destroy the card",
                     _FORGETTING,
@@ -261,7 +262,7 @@ class Saver:
                 self._forgettings.remove(forgetting)
             forgetting.gone.set()
             self._on_forgotten()
-        if due and self._unforgotten:
+        if self._unforgotten and not self._forgettings:
             self._unforgotten = False
             self._health.clear(Fault.SAVE_FAILED, _FORGETTING)
         return True
