@@ -84,13 +84,13 @@ class Take:
         """Let go of the history, once it is written."""
         self.history, self.pcm_history = [], []
 
-    def drop(self) -> None:
-        """Let go of everything, read or not. For a take that was cut, and that nobody reads any more."""
+    def release(self) -> None:
+        """Drop all packets that were not read, once nothing reads them any more. The take must have ended."""
         self.forget_history()
         with suppress(Empty):
             while True:
                 self._live.get_nowait()
-        self._close()
+        self._live.put(None)  # for whatever still waits
 
     @property
     def read_ns(self) -> int | None:

@@ -3,7 +3,10 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Sequence
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -104,7 +107,7 @@ class Card(LocalDisk):
         super().remove(path)
 
 
-def moment_in(store: Path, state: str) -> None:
+def moment_in(store: Path, state: str, *, another: bool = True) -> None:
     """Put moment 1 into a store, as far as `state` says, and one that nobody forgets as moment 2."""
     stop_at = {"stored": None, "growing": "kept", "not kept yet": "sync"}[state]
 
@@ -121,8 +124,9 @@ def moment_in(store: Path, state: str) -> None:
         writer.write(order_of(PACKETS[:70], PACKETS[70:]), on_kept)
     except PowerCutError:
         assert state != "stored"
-    store_moment(store, 1)
-    assert (store / "moment-000002").is_dir()
+    if another:
+        store_moment(store, 1)
+        assert (store / "moment-000002").is_dir()
 
 
 def marks_in(data: bytes) -> list[bytes]:
@@ -268,6 +272,49 @@ def test_what_never_became_a_moment_is_overwritten_too(tmp_path: Path) -> None:
     assert recover(Catalogue(tmp_path / "clips", card), "test") == []
     assert card.remains
     assert not marks_in(card.remains)
+
+
+@contextmanager
+def ext4(image: Path) -> Iterator[Path]:
+    """Make a file system like that of /data in a file, and mount it for the length of a block."""
+    place = image.with_name("mounted")
+    place.mkdir()
+    with image.open("wb") as file:
+        file.truncate(64 << 20)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
+    subprocess.run(["mount", "-o", "loop,noatime,errors=remount-ro", image, place], check=True)
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux"
+    or os.geteuid() != 0
+    or not Path("/dev/loop-control").exists()
+    or shutil.which("mkfs.ext4") is None,
+    reason="needs root, loop devices and mkfs.ext4",
+)
+@pytest.mark.parametrize("state", ["stored", "growing"])
+def test_no_block_of_a_real_file_system_holds_it(state: str, tmp_path: Path) -> None:
+    """Without discard, and before anybody unmounts: it is gone when `forget` returns. What is unlinked is not."""
+    for way, left in ((Catalogue.forget, False), (unlink, True)):
+        image = tmp_path / way.__name__ / "card"
+        image.parent.mkdir()
+        with ext4(image) as place:
+            moment_in(place / "clips", state, another=False)
+            os.sync()
+            assert marks_in(image.read_bytes())
+            way(Catalogue(place / "clips", LocalDisk()), 1)
+            assert bool(marks_in(image.read_bytes())) is left
+        assert bool(marks_in(image.read_bytes())) is left
+
+
+def unlink(catalogue: Catalogue, number: int) -> None:
+    for parent in (catalogue.root, catalogue.incoming):
+        shutil.rmtree(parent / f"moment-{number:06d}", ignore_errors=True)
+    os.sync()
 
 
 class Hesitant(LocalDisk):

@@ -346,7 +346,7 @@ def test_what_a_press_holds_back_counts_as_a_backlog(tmp_path: Path) -> None:
         assert recorder._backlog_ns(pressed_ns) == 0
 
 
-def test_a_take_that_is_dropped_holds_nothing() -> None:
+def test_a_take_that_is_released_holds_nothing() -> None:
     ring = Ring(10, 10**9)
     packets = film(2)
     for packet in packets[:30]:
@@ -355,6 +355,6 @@ def test_a_take_that_is_dropped_holds_nothing() -> None:
     for packet in packets[30:]:
         ring.push_video(packet)
     ring.cut(take)
-    take.drop()
+    take.release()
     assert take.first() is None
     assert list(take.live()) == take.history == take.pcm_history == []

@@ -405,7 +405,7 @@ class Recorder:
     def _end(self, order: Order) -> None:
         """Let go of what an order has taken: it is written, or nobody wants it any more."""
         self.ring.cut(order.take)
-        order.take.drop()
+        order.take.release()
 
     def _backlog_ns(self, now_ns: int) -> int:
         """How much capture time is held in RAM for the disk; longer by as much as the encoder overshoots the bound."""
