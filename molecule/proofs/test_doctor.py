@@ -37,7 +37,6 @@ IN_A_ROOT = [
     ("memory_stays_in_memory", "rm /etc/systemd/system/hibernate.target"),
     ("memory_stays_in_memory", "printf '[Journal]\\nStorage=auto\\n' >/etc/systemd/journald.conf.d/99.conf"),
     ("fstab_is_read_only", "sed -i 's/,nodev,nosuid,noexec,/,nosuid,noexec,/' /etc/fstab"),
-    ("fstab_is_read_only", "sed -i 's/,discard,/,/' /etc/fstab"),
     ("fstab_is_read_only", "sed -i '/ \\/data /d' /etc/fstab"),
     ("fstab_is_read_only", "sed -i 's/,ro,x-missed-moment.ro / /' /etc/fstab"),
     ("command_line_suits_read_only_root", f"sed -i 's/$/ resize/' {_CMDLINE}"),
@@ -52,7 +51,6 @@ IN_A_ROOT = [
 ON_A_DEVICE = [
     ("system_is_running", "systemd-run --quiet --unit=bad false; sleep 1", "systemctl reset-failed bad.service"),
     ("mounts_are_read_only", "mount -o remount,rw /", "mount -o remount,ro /"),
-    ("mounts_are_read_only", "mount -o remount,nodiscard /data", "mount -o remount,discard /data"),
     (
         "nothing_listens",
         "systemd-run --quiet --unit=ear python3 -c 'import socket; socket.create_server((\"\", 80)).accept()'; sleep 9",

@@ -187,8 +187,7 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
 def overwrite(disk: Disk, path: Path) -> None:
     """Write zeros over a file, durably, in the blocks that it has, and drop what the kernel has cached of it.
 
-    ext4 writes over a block where it lies. Below that, flash may keep what it held until it needs the space: see
-    `discard` among the mount options of /data.
+    ext4 writes over a block where it lies. Below that, flash may keep what it held until it needs the space.
     """
     descriptor = disk.open(path)
     try:

@@ -30,7 +30,7 @@ proc                 /proc           proc  defaults              0 0
 PARTUUID=6d6d0001-01 /boot/firmware  vfat  defaults,ro           0 2
 PARTUUID=6d6d0001-02 /               ext4  defaults,noatime,ro   0 1
 # missed-moment keeps its memory to itself: /swap none swap defaults 0 0
-PARTUUID=6d6d0001-03 /data ext4 rw,noatime,nodev,nosuid,noexec,discard,errors=remount-ro,nofail 0 2
+PARTUUID=6d6d0001-03 /data ext4 rw,noatime,nodev,nosuid,noexec,errors=remount-ro,nofail 0 2
 tmpfs /tmp tmpfs mode=1777,nosuid,nodev 0 0
 tmpfs /var/tmp tmpfs mode=1777,nosuid,nodev 0 0
 tmpfs /var/log tmpfs mode=0755,nosuid,nodev 0 0
@@ -94,7 +94,7 @@ LINKS = {
 MOUNTS = [
     {"target": "/", "fstype": "ext4", "options": "ro,noatime"},
     {"target": "/boot/firmware", "fstype": "vfat", "options": "ro"},
-    {"target": "/data", "fstype": "ext4", "options": "rw,nodev,nosuid,noexec,noatime,discard"},
+    {"target": "/data", "fstype": "ext4", "options": "rw,nodev,nosuid,noexec,noatime"},
     {"target": "/var/lib/systemd", "source": "tmpfs", "fstype": "tmpfs", "options": "rw,nodev"},
     {
         "target": "/var/lib/systemd",
@@ -252,7 +252,7 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("memory_stays_in_memory", answer("systemd-analyze cat-config systemd/system.conf", "#DefaultLimitCORE=0\n")),
     *(
         ("fstab_is_read_only", edit("/etc/fstab", option, ""))
-        for option in ("nodev,", "nosuid,", "noexec,", "noatime,", "discard,")
+        for option in ("nodev,", "nosuid,", "noexec,", "noatime,")
     ),
     ("fstab_is_read_only", edit("/etc/fstab", "errors=remount-ro,", "")),
     ("fstab_is_read_only", edit("/etc/fstab", "defaults,noatime,ro ", "defaults,noatime ")),
@@ -317,9 +317,8 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("forgotten_is_gone", edit(f"{_PROC}/environ", "GLIBC_TUNABLES", "GLIBC_TUNEABLES")),
     ("mounts_are_read_only", mount("/", options="rw,noatime")),
     ("mounts_are_read_only", mount("/boot/firmware", options="rw")),
-    ("mounts_are_read_only", mount("/data", options="rw,nosuid,noexec,discard")),
-    ("mounts_are_read_only", mount("/data", options="rw,nodev,nosuid,noexec")),
-    ("mounts_are_read_only", mount("/data", options="ro,nodev,nosuid,noexec,discard")),
+    ("mounts_are_read_only", mount("/data", options="rw,nosuid,noexec")),
+    ("mounts_are_read_only", mount("/data", options="ro,nodev,nosuid,noexec")),
     ("mounts_are_read_only", mount("/var/log", fstype="ext4")),
     ("mounts_are_read_only", mount("/var/lib/systemd", source="tmpfs")),
     *(("mounts_are_read_only", no_mount(mounted["target"])) for mounted in MOUNTS),

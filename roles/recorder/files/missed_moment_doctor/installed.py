@@ -23,7 +23,7 @@ _NETWORK = (
 )
 _NETWORK_ON = "ConditionPathExists=/run/missed-moment-network"
 _OFF = {"disabled", "masked", "masked-runtime", "not-found", "indirect"}
-_KEPT = {"nodev", "nosuid", "noexec", "noatime", "discard", "errors=remount-ro"}
+_KEPT = {"nodev", "nosuid", "noexec", "noatime", "errors=remount-ro"}
 _LASTING = ("PARTUUID=", "UUID=", "LABEL=", "PARTLABEL=")
 _IN_RAM = ("/tmp", "/var/tmp", "/var/log")  # noqa: S108 - mount points
 _SSHD = "/usr/sbin/sshd"

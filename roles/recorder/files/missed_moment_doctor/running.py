@@ -82,7 +82,7 @@ def mounts_are_read_only(device: Device) -> None:
     for place, wanted in (
         ("/", {"ro"}),
         ("/boot/firmware", {"ro"}),
-        ("/data", {"rw", "nodev", "nosuid", "noexec", "discard"}),
+        ("/data", {"rw", "nodev", "nosuid", "noexec"}),
         ("/var/lib/systemd", {"rw"}),
     ):
         must(place in options, f"{place} is not mounted")
