@@ -24,7 +24,7 @@ from machines.provisioning import APPLIANCE_EXPECTS, doctor
 from machines.qemu import CARD, CUT_OFF, PC, SMALL_MB, Qemu, bytes_written
 from machines.usb import Port, UsbPorts
 from machines.waiting import NeverHappened, wait_until
-from machines.write_log import contains, epochs
+from machines.write_log import apply, contains, epochs
 
 BOARD_EXPECTS = ("booted", "own-kernel", "pins", "dma-heaps", "watchdog")
 """What the doctor must find of any virtual device, once it has started."""
@@ -50,6 +50,11 @@ _PRESS_AND_KILL = f"""
 echo pull-down >{_PULL}; sleep 0.2; echo pull-up >{_PULL}
 until [ -e /data/clips/.incoming/moment-*/moment.json ]; do sleep 0.05; done
 systemctl kill --signal=KILL missed-moment.service
+"""
+_PRESS_AND_HOLD = f"""
+echo pull-down >{_PULL}; sleep 0.2; echo pull-up >{_PULL}
+until [ -e /data/clips/.incoming/moment-*/moment.json ]; do sleep 0.05; done
+cut -d" " -f1 /proc/uptime; echo pull-down >{_PULL}; sleep 4; echo pull-up >{_PULL}
 """
 _PRESS_OFTEN = f"""
 for press in $(seq "$1"); do echo pull-down >{_PULL}; sleep 0.2; echo pull-up >{_PULL}; sleep 1.5; done
@@ -172,6 +177,10 @@ class VirtualDevice:
         """Press and hold, which means: forget. Returns when that began, on the device's clock."""
         return self.press(4.0)
 
+    def press_and_hold(self) -> float:
+        """Press, and hold as soon as that moment is kept, while it still grows; returns when the hold began."""
+        return float(self.run("sh", "-c", _PRESS_AND_HOLD))
+
     def press_often(self, times: int) -> None:
         """Press again and again, each time before the moment has ended, so that it grows by about two seconds."""
         self.run("sh", "-c", _PRESS_OFTEN, "sh", str(times))
@@ -265,6 +274,22 @@ class VirtualDevice:
                 if write.data and mark in write.data:
                     found.add(max((begin, name) for name, begin in begins.items() if begin <= write.at)[1])
         return found
+
+    def left_on_card(self, mark: bytes, entry: int | None = None) -> bool:
+        """Tell whether a mark is in any block of the partition for data, whether a file has that block or not.
+
+        For a device whose writes are logged. What was overwritten is not found; what was only discarded is, as if the
+        card had kept it. With `entry`, as it may be if the power goes at any time after that entry of the log.
+        """
+        held = self.place / "held"
+        begin = self.data_as_it_was(held)
+        size = held.stat().st_size
+        for epoch in epochs(self.writes):
+            if entry is None or epoch.end <= entry:
+                apply(epoch.writes, held, begin, size)
+            elif any(write.data and mark in write.data for write in epoch.writes):
+                return True
+        return contains(held, mark)
 
     def data_as_it_was(self, into: Path) -> int:
         """Copy what the partition for data held before the first start; returns at which byte of the card it begins."""

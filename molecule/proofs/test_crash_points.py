@@ -1,4 +1,7 @@
-"""The power may go at any point of a day: whatever was reported kept by then is there afterwards, and whole."""
+"""The power may go at any point of a day: whatever was reported kept by then is there afterwards, and whole.
+
+And what was reported forgotten is not.
+"""
 
 import contextlib
 import hashlib
@@ -30,6 +33,11 @@ class Day:
 
     kept_at: dict[int, int] = field(default_factory=dict)
     gone_at: dict[int, int] = field(default_factory=dict)
+    forgotten_at: dict[int, int] = field(default_factory=dict)
+
+    def forgotten(self, entry: int) -> set[int]:
+        """Return the moments that must not be there, had the power gone after that entry."""
+        return {number for number, at in self.forgotten_at.items() if at <= entry}
 
     def due(self, entry: int) -> set[int]:
         """Return the moments that must be there, had the power gone after that entry."""
@@ -65,9 +73,13 @@ def _live(device: VirtualDevice) -> Day:
 
     for _ in range(3):
         press()
+    held = device.press_and_hold()
+    device.wait_until(lambda: "forgotten" in device.led_names(held), 120, "the LED shows forgotten")
+    day.forgotten_at[4] = entries(device.writes)
+    device.until_it_records(180)
     device.press_and_kill()  # the recorder, not the power: finished by the one that comes after it
     device.wait_until(lambda: len(device.moments()) == 4, 120, "it is finished")
-    day.kept_at[4] = entries(device.writes)
+    day.kept_at[5] = entries(device.writes)
     device.pull(plug_until_solid(device, Stick(device.place / "stick", "vfat")))
     device.until_it_records(60)
     # Room for nothing: what is exported leaves, the oldest first, as soon as there is a press.
@@ -99,10 +111,10 @@ def test_the_power_goes_at_any_point(recorded: tuple[Path, Path, Day, int], tmp_
     points = 0
     for number, epoch in enumerate(all_epochs):
         for _ in range(between):
-            _look(held, some_of(epoch, chance), begin, day.due(_last(all_epochs, number)), whole)
+            _look(held, some_of(epoch, chance), begin, day, _last(all_epochs, number), whole)
             points += 1
         apply(epoch.writes, held, begin, size)
-        _look(held, [], begin, day.due(epoch.end), whole)
+        _look(held, [], begin, day, epoch.end, whole)
         points += 1
     print(f"{points} points, {len(all_epochs)} of them flushes; {len(day.kept_at)} moments, {len(whole)} clips played")
     assert points >= POINTS
@@ -112,8 +124,11 @@ def _last(all_epochs: list[Epoch], number: int) -> int:
     return all_epochs[number - 1].end if number else 0
 
 
-def _look(held: Path, more: list[Write], begin: int, due: set[int], whole: set[str]) -> None:
-    """Start anew from what the disk held: repaired, mounted, recovered, all that is due is there and plays."""
+def _look(held: Path, more: list[Write], begin: int, day: Day, entry: int, whole: set[str]) -> None:
+    """Start anew from what the disk held after that entry of the log: repaired, mounted, and recovered.
+
+    All that is due is there and plays, and nothing that was forgotten is.
+    """
     image = held.with_name("image")
     _copy(held, image)
     apply(more, image, begin, held.stat().st_size)
@@ -124,7 +139,9 @@ def _look(held: Path, more: list[Write], begin: int, due: set[int], whole: set[s
         catalogue.prepare()
         recover(catalogue, "kitchen")
         moments = catalogue.moments()
-        assert due <= {moment.sequence for moment in moments}, (due, moments)
+        due, there = day.due(entry), {moment.sequence for moment in moments}
+        assert due <= there, (due, moments)
+        assert not day.forgotten(entry) & there, moments
         for moment in moments:
             _plays(moment, whole)
         assert catalogue.leftovers() == []

@@ -1,4 +1,4 @@
-"""Minutes without a press, with pictures and sounds that can be searched for."""
+"""Minutes without a press, and what was forgotten, with frames and sounds that can be searched for."""
 
 import base64
 import os
@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from machines.virtual_device import VirtualDevice
+from machines.write_log import entries
 from missed_moment.capture import synthetic, synthetic_microphone
 
 MINUTES = float(os.environ.get("MISSED_MOMENT_UNPRESSED_MINUTES", "10"))
@@ -56,6 +57,58 @@ def test_what_nobody_asked_for_is_nowhere(marking: VirtualDevice) -> None:
     marking.run("sync")
     assert marking.found_on_card(synthetic.MARK) == _DATA
     assert marking.found_on_card(synthetic_microphone.MARK) == set()  # sound is kept as AAC
+
+
+@pytest.mark.timeout(3600)
+def test_press_and_hold_writes_no_mark(marking: VirtualDevice) -> None:
+    """Not even for the seconds between the press and the end of the hold: what is overwritten is found as well."""
+    film(marking)
+    began = marking.now()
+    for times in range(1, 4):
+        held = marking.hold()
+        marking.wait_for_led("recording", held, 180)
+        assert marking.led_names(held).count("forgotten") == 1, times
+    marking.run("sync")
+    assert [marking.found_on_card(mark) for mark in MARKS] == [set(), set()]
+    assert "kept" not in marking.led_names(began)
+    assert marking.moments() == []
+
+    marking.press()
+    marking.wait_until(marking.moments, 120, "a short press is kept")
+    marking.run("sync")
+    assert marking.found_on_card(synthetic.MARK) == _DATA
+
+
+@pytest.mark.timeout(3600)
+def test_a_hold_within_a_moment_leaves_no_mark_on_the_raw_card(marking: VirtualDevice) -> None:
+    """An earlier press has written it: when the LED shows forgotten, no block of the card holds it any more.
+
+    Neither then nor later, so no power cut brings it back.
+    """
+    film(marking)
+    held = marking.press_and_hold()
+    marking.wait_until(lambda: "forgotten" in marking.led_names(held), 120, "the LED shows forgotten")
+    gone_at = entries(marking.writes)
+    assert marking.found_on_card(synthetic.MARK) == _DATA, "it was on the card"
+    marking.until_it_records(180)
+    marking.run("sync")
+    assert not marking.left_on_card(synthetic.MARK, gone_at)
+    names = marking.led_names(held)
+    assert "kept" not in names[names.index("forgotten") :]
+    marking.reboot()
+    marking.until_it_records(180)
+    assert marking.moments() == []
+    assert not marking.left_on_card(synthetic.MARK)
+
+
+@pytest.mark.timeout(3600)
+def test_a_moment_that_is_only_unlinked_would_be_found(marking: VirtualDevice) -> None:
+    """The search of the raw card finds what no file holds any more."""
+    film(marking)
+    marking.press()
+    marking.wait_until(marking.moments, 120, "the moment is whole")
+    marking.run("sh", "-c", "rm -r /data/clips/moment-*; sync")
+    assert marking.left_on_card(synthetic.MARK)
 
 
 def test_swap_would_be_found(marking: VirtualDevice) -> None:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from missed_moment.clips.catalogue import Catalogue
     from missed_moment.export.usb import UsbDevice
 
+_DELETING_S = 600.0
+"""A card may take so long to overwrite the longest moment."""
 EXIT_FAILED, EXIT_USAGE, EXIT_NO_RECORDER = 1, 2, 3
 
 _EPILOG = """Exit codes: 0 done, 1 it failed (the reason is on standard error), 2 wrong usage, 3 no recorder answers,
@@ -97,9 +99,33 @@ def press(socket: Path) -> None:
 @cli.command(epilog=_EPILOG)
 @_socket
 def forget(socket: Path) -> None:
-    """Wipe the last minute, as holding the button does. Kept moments stay."""
-    ask(socket, "forget")
-    click.echo("the last minute is gone")
+    """Forget the last minute, as holding the button does.
+
+    A moment that is still growing or being saved goes, too. Finished moments stay: `missed-moment delete` deletes one.
+    """
+    if ask(socket, "forget")["gone"]:
+        click.echo("the last minute is gone")
+    else:
+        click.echo(
+            "the last minute is gone from memory, and is being deleted from the disk: see `missed-moment status`"
+        )
+
+
+@cli.command(epilog=_EPILOG)
+@click.argument("number", type=click.IntRange(min=1))
+@_store
+@_socket
+def delete(number: int, store: Path, socket: Path) -> None:
+    """Delete the kept moment NUMBER for good: it is overwritten, and no power cut brings it back.
+
+    `missed-moment clips` lists the numbers. Copies on sticks stay. A running recorder deletes from its own store; if
+    none runs, this command deletes from --store.
+    """
+    try:
+        ask(socket, "delete", _DELETING_S, sequence=number)
+    except NoRecorderError:
+        _catalogue(store).delete(number)
+    click.echo(f"moment {number} is deleted")
 
 
 @cli.command(epilog=_EPILOG)

@@ -103,14 +103,14 @@ class _Handler(socketserver.StreamRequestHandler):
             return {"error": str(error)}
 
 
-def ask(path: Path, command: str, **more: Any) -> dict[str, Any]:
-    """Send one command to the recorder and return its answer.
+def ask(path: Path, command: str, patience_s: float = _PATIENCE_S, **more: Any) -> dict[str, Any]:
+    """Send one command to the recorder and return its answer, which may take so long.
 
     Raises ControlError where none listens, or it would not do it.
     """
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(_PATIENCE_S)
+            connection.settimeout(patience_s)
             connection.connect(str(path))
             connection.sendall(json.dumps({"command": command, **more}).encode() + b"\n")
             with connection.makefile("rb") as lines:

@@ -18,6 +18,7 @@ Data = bytes | memoryview
 
 _IOV_MAX = 1024  # the least that POSIX systems take in one writev
 _DIRECTORY = os.O_RDONLY | os.O_DIRECTORY
+_ZEROS = bytes(1024 * 1024)
 
 
 class Disk(Protocol):
@@ -186,6 +187,22 @@ def replace_file(disk: Disk, path: Path, data: bytes) -> None:
             disk.remove(part)
         raise
     disk.sync_directory(path.parent)
+
+
+def overwrite(disk: Disk, path: Path) -> None:
+    """Write zeros over a file, durably, in the blocks that it has, and drop what the kernel has cached of it.
+
+    ext4 writes over a block where it lies. Below that, flash may keep what it held until it needs the space.
+    """
+    descriptor = disk.open(path)
+    try:
+        size, position = os.fstat(descriptor).st_size, 0
+        while position < size:
+            position += disk.pwrite(descriptor, memoryview(_ZEROS)[: size - position], position)
+        disk.sync(descriptor)
+        _start_write_back(descriptor, 0, size)  # synced pages are dropped at once
+    finally:
+        disk.close(descriptor)
 
 
 @contextmanager

@@ -20,7 +20,11 @@ BACKLOG_RINGS = 3.0
 """What a stopped disk may hold up in RAM, in lengths of the ring: the ring itself, and what left it before it was
 written. After that, presses are refused."""
 MIN_BACKLOG_RINGS = 1.5
-"""The least of that which settings must leave room for: a whole ring is being written, and half another comes."""
+"""The least of that which settings must leave room for: a whole ring is being written, and half another comes.
+
+What a press has taken is not written before the button is released, which is known after 5 s at the latest: the half
+of the shortest ring is 7.5 s.
+"""
 
 RECORDER_BYTES = 140_000_000
 """The recorder without the payload of its ring. Measured on x86-64 with default settings: 74 MB with a full ring, 96 MB

@@ -45,6 +45,46 @@ def pictures_in(memory: bytes) -> set[int]:
     return {int(number) for number in PICTURE.findall(memory)}
 
 
+# Presses a button that stays down, or one that was released so that the moment is being written, and forgets.
+HOLDER = """
+import sys
+from pathlib import Path
+from rig import filled, recording, wait_for
+
+down = sys.argv[2] == "down"
+with recording(Path(sys.argv[1]), before_s=4, after_s=30, limit_s=60) as recorder:
+    filled(recorder, 3)
+    pressed_ns = recorder.press(down=down)
+    wait_for(lambda: down or recorder._saver.orders()[0].kept)
+    print("pressed", flush=True)
+    sys.stdin.readline()
+    seen = recorder.status().frames.seen
+    recorder.forget(pressed_ns).wait()
+    print(seen, flush=True)
+    sys.stdin.readline()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux'")
+@pytest.mark.parametrize("button", ["down", "released"])
+def test_what_a_press_has_taken_is_not_in_memory_after_a_hold(button: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": f"{SRC}:{SRC.parent / 'tests'}", **FREED_IS_GONE}
+    command = [sys.executable, "-c", HOLDER, str(tmp_path), button]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "pressed\n"
+        assert len(pictures_in(memory_of(holder.pid))) >= 80
+        holder.stdin.write("forget\n")
+        holder.stdin.flush()
+        last = int(holder.stdout.readline())
+        left = pictures_in(memory_of(holder.pid))
+        holder.stdin.close()
+        assert holder.wait(60) == 0
+    assert min(left, default=last) >= last - 3
+    assert not any(synthetic.MARK in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux'")
 def test_what_is_forgotten_is_not_in_memory(tmp_path: Path) -> None:
     (tmp_path / "settings.toml").write_text("[video]\nwidth = 320\nheight = 240\n[moment]\nbefore_s = 5\n")

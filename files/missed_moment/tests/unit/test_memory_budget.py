@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from missed_moment.clock import NS
 from missed_moment.config import Loaded, MomentSettings, Settings, VideoSettings, parse
 from missed_moment.memory_budget import (
     BACKLOG_RINGS,
@@ -14,6 +15,7 @@ from missed_moment.memory_budget import (
     ring_size,
 )
 from missed_moment.ring import RingState
+from missed_moment.services.recorder import UNDECIDED_NS
 
 MIB = 1024 * 1024
 ZERO_2_W = 416 * MIB
@@ -24,6 +26,12 @@ def asking(before_s: int, mbps: float, width: int = 1280, height: int = 720) -> 
     return parse(
         f"[moment]\nbefore_s = {before_s}\n[video]\nbitrate_mbps = {mbps}\nwidth = {width}\nheight = {height}\n"
     )
+
+
+def test_what_a_press_takes_has_room_until_it_is_decided() -> None:
+    """A ring may be held whole while what is filmed until then comes to it."""
+    shortest = min(ring_size(asking(before_s, 6).settings).seconds for before_s in (5, 60, 300))
+    assert (MIN_BACKLOG_RINGS - 1) * shortest >= UNDECIDED_NS / NS
 
 
 def test_the_defaults_fit_the_smallest_board() -> None:

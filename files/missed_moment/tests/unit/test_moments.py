@@ -5,13 +5,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from missed_moment.clock import NS
-from missed_moment.moments import Action, Close, Forget, Open, PressGrammar, Window, Withdraw
+from missed_moment.moments import Action, Close, Open, PressGrammar, Window, Wipe, Write
 
-BEFORE, AFTER, LIMIT = 60, 5, 180
+BEFORE, AFTER, LIMIT, UNDECIDED = 60, 5, 180, 4
 
 
 def grammar() -> PressGrammar:
-    return PressGrammar(BEFORE, AFTER, LIMIT)
+    return PressGrammar(BEFORE, AFTER, LIMIT, UNDECIDED)
 
 
 def window(start_s: float, end_s: float, *presses_s: float) -> Window:
@@ -20,7 +20,7 @@ def window(start_s: float, end_s: float, *presses_s: float) -> Window:
 
 def test_a_press_opens_a_window_that_time_closes() -> None:
     presses = grammar()
-    assert presses.press(100 * NS) == [Open(window(40, 105, 100))]
+    assert presses.press(100 * NS) == [Open(window(40, 105, 100)), Write()]
     assert presses.tick(105 * NS - 1) == []
     assert presses.tick(105 * NS) == [Close(window(40, 105, 100))]
     assert presses.tick(106 * NS) == []
@@ -37,7 +37,11 @@ def test_a_press_during_post_roll_lets_the_moment_grow() -> None:
 def test_a_press_after_the_end_opens_another_moment_with_its_whole_history() -> None:
     presses = grammar()
     presses.press(100 * NS)
-    assert presses.press(107 * NS) == [Close(window(40, 105, 100)), Open(window(47, 112, 107))]
+    assert presses.press(107 * NS) == [
+        Close(window(40, 105, 100)),
+        Open(window(47, 112, 107)),
+        Write(),
+    ]
 
 
 def test_at_the_limit_another_moment_takes_over_without_a_gap() -> None:
@@ -45,7 +49,7 @@ def test_at_the_limit_another_moment_takes_over_without_a_gap() -> None:
     actions: list[Action] = []
     for second in range(100, 300, 4):
         actions += presses.press(second * NS)
-    first, closed, second_one = actions[:3]
+    first, _, closed, second_one = actions[:4]
     assert isinstance(first, Open)
     assert isinstance(closed, Close)
     assert isinstance(second_one, Open)
@@ -62,44 +66,88 @@ def test_no_post_roll_closes_at_the_press() -> None:
 def test_forget_ends_what_is_open_and_wipes() -> None:
     presses = grammar()
     presses.press(100 * NS)
-    assert presses.forget(102 * NS) == [Close(window(40, 102, 100)), Forget()]
-    assert presses.forget(103 * NS) == [Forget()]
+    assert presses.forget(102 * NS) == [Close(window(40, 102, 100)), Wipe()]
+    assert presses.forget(103 * NS) == [Wipe()]
 
 
-def test_a_hold_withdraws_what_its_own_press_opened() -> None:
+def test_what_a_button_opens_is_written_when_it_is_released() -> None:
     presses = grammar()
-    presses.press(100 * NS)
-    assert presses.forget(103 * NS, held_since_ns=100 * NS) == [
-        Close(window(40, 103, 100)),
-        Withdraw(100 * NS),
-        Forget(),
-    ]
+    assert presses.press(100 * NS, down=True) == [Open(window(40, 105, 100))]
+    assert presses.unwritten
+    assert presses.tick(101 * NS) == []
+    assert presses.release(100 * NS) == [Write()]
+    assert not presses.unwritten
+    assert presses.decision_ns is None
+    assert presses.release(100 * NS) == []
 
 
-def test_a_hold_withdraws_its_moment_even_after_that_was_closed() -> None:
-    presses = PressGrammar(BEFORE, 1, LIMIT)
-    presses.press(100 * NS)
-    presses.tick(101 * NS)
-    assert presses.forget(103 * NS, held_since_ns=100 * NS) == [Withdraw(100 * NS), Forget()]
-
-
-def test_a_hold_leaves_what_an_earlier_press_opened() -> None:
+def test_what_a_hold_opened_is_never_written() -> None:
     presses = grammar()
+    presses.press(100 * NS, down=True)
+    assert presses.forget(103 * NS) == [Close(window(40, 103, 100)), Wipe()]
+    assert not presses.unwritten
+    assert presses.release(100 * NS) == []
+    assert presses.tick(200 * NS) == []
+    assert presses.end(201 * NS) == []
+
+
+def test_a_press_whose_release_is_never_seen_counts_in_time() -> None:
+    presses = grammar()
+    presses.press(100 * NS, down=True)
+    assert presses.decision_ns == 104 * NS
+    assert presses.tick(104 * NS - 1) == []
+    assert presses.tick(104 * NS) == [Write()]
+    assert presses.decision_ns is None
+
+
+def test_a_window_that_ends_while_the_button_is_down_is_written_at_the_release() -> None:
+    presses = PressGrammar(BEFORE, 1, LIMIT, UNDECIDED)
+    presses.press(100 * NS, down=True)
+    assert presses.tick(101 * NS) == [Close(window(40, 101, 100))]
+    assert presses.release(100 * NS) == [Write()]
+
+
+def test_an_undecided_press_counts_when_the_next_comes() -> None:
+    presses = grammar()
+    presses.press(100 * NS, down=True)
+    assert presses.press(101 * NS) == [Write()]
+    assert presses.decision_ns is None
+    presses.press(102 * NS, down=True)
+    assert presses.decision_ns == 106 * NS
+    assert presses.release(100 * NS) == [], "of the earlier one"
+    assert presses.release(102 * NS) == [], "it lets a moment grow that is being written"
+
+
+def test_an_undecided_press_that_opens_another_moment_at_the_limit_is_not_written_yet() -> None:
+    presses = PressGrammar(BEFORE, AFTER, BEFORE + AFTER, UNDECIDED)
     presses.press(100 * NS)
-    presses.press(101 * NS)
-    assert presses.forget(104 * NS, held_since_ns=101 * NS) == [Close(window(40, 104, 100, 101)), Forget()]
+    assert presses.press(101 * NS, down=True) == [Close(window(40, 101, 100)), Open(window(41, 106, 101))]
+    assert presses.release(101 * NS) == [Write()]
+
+
+def test_switching_off_leaves_an_undecided_press_undecided() -> None:
+    presses = grammar()
+    presses.press(100 * NS, down=True)
+    assert presses.wipe(101 * NS) == [Close(window(40, 101, 100)), Wipe()]
+    assert presses.release(100 * NS) == [Write()]
 
 
 class Presses(RuleBasedStateMachine):
-    """Whatever people do, every press is inside a window that has its history and its post-roll."""
+    """Whatever people do, every press is inside a window that has its history and its post-roll.
+
+    And every window is written, unless it was forgotten before that.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.grammar = PressGrammar(BEFORE, AFTER, LIMIT)
+        self.grammar = PressGrammar(BEFORE, AFTER, LIMIT, UNDECIDED)
         self.now = 1000 * NS
         self.open: Window | None = None
         self.windows: list[Window] = []
         self.presses: list[int] = []
+        self.wiped: list[int] = []
+        self.unwritten: Window | None = None
+        self.written: list[int] = []
         self.forgotten: list[int] = []
 
     def follow(self, actions: list[Action]) -> None:
@@ -107,33 +155,61 @@ class Presses(RuleBasedStateMachine):
             match action:
                 case Open(opened):
                     assert self.open is None
-                    self.open = opened
+                    assert self.unwritten is None
+                    self.open = self.unwritten = opened
+                case Write():
+                    assert self.unwritten is not None
+                    self.written.append(self.unwritten.presses[0])
+                    self.unwritten = None
                 case Close(closed):
                     assert self.open is not None
                     assert closed.start_ns == self.open.start_ns
                     self.windows.append(closed)
                     self.open = None
-                case Withdraw(press_ns):
-                    assert any(window.presses[0] == press_ns for window in self.windows)
 
     @rule(seconds=st.floats(0, 70))
     def wait(self, seconds: float) -> None:
         self.now += round(seconds * NS)
 
-    @rule()
-    def press(self) -> None:
+    @rule(down=st.booleans())
+    def press(self, down: bool) -> None:
         self.presses.append(self.now)
-        self.follow(self.grammar.press(self.now))
+        self.follow(self.grammar.press(self.now, down=down))
+        assert down or self.unwritten is None
+
+    @rule()
+    def release(self) -> None:
+        if self.presses:
+            self.follow(self.grammar.release(self.presses[-1]))
+            assert self.unwritten is None
 
     @rule()
     def tick(self) -> None:
         self.follow(self.grammar.tick(self.now))
+        assert self.unwritten is None or self.now < self.unwritten.presses[0] + UNDECIDED * NS
 
-    @rule(held=st.booleans())
-    def forget(self, held: bool) -> None:
-        self.forgotten.append(self.now)
-        self.follow(self.grammar.forget(self.now, self.presses[-1] if held and self.presses else None))
+    @rule()
+    def wipe(self) -> None:
+        self.wiped.append(self.now)
+        self.follow(self.grammar.wipe(self.now))
         assert self.grammar.window is None
+
+    @rule()
+    def forget(self) -> None:
+        self.wiped.append(self.now)
+        if self.unwritten is not None:
+            self.forgotten.append(self.unwritten.presses[0])
+        self.unwritten = None
+        self.follow(self.grammar.forget(self.now))
+        assert self.grammar.window is None
+        assert not self.grammar.unwritten
+
+    @invariant()
+    def what_was_taken_is_written_or_forgotten(self) -> None:
+        undecided = [] if self.unwritten is None else [self.unwritten.presses[0]]
+        ended = sorted([*self.written, *self.forgotten, *undecided])
+        assert ended == sorted(window.presses[0] for window in self.all())
+        assert self.grammar.unwritten is (self.unwritten is not None)
 
     @invariant()
     def every_press_has_its_history(self) -> None:
@@ -146,7 +222,7 @@ class Presses(RuleBasedStateMachine):
     def every_press_has_its_post_roll(self) -> None:
         for press in self.presses:
             wanted = press + AFTER * NS
-            cut_short = any(press <= at < wanted for at in self.forgotten)
+            cut_short = any(press <= at < wanted for at in self.wiped)
             covered = any(window.start_ns <= press and wanted <= window.end_ns for window in self.all())
             assert covered or cut_short
 

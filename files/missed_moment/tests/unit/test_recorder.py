@@ -1,6 +1,5 @@
 """The whole recorder, in real time with a real encoder: a few seconds where the device has a minute."""
 
-import errno
 import threading
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from missed_moment.durable import LocalDisk
 from missed_moment.health import Fault
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Stick
-from rig import SMALL_SETTINGS, FailingDisk, HookedDisk, StoppedDisk, filled, recording, stored, turn_of, wait_for
+from rig import SMALL_SETTINGS, StoppedDisk, filled, recording, stored, turn_of, wait_for
 
 FPS = SMALL_SETTINGS.fps
 
@@ -142,62 +141,6 @@ def test_forgetting_leaves_nothing_of_the_time_before(tmp_path: Path) -> None:
         assert recorder.wait_saved(20)
     [numbers] = stored(tmp_path)
     assert numbers[0] >= seen - 1
-
-
-def test_a_press_at_the_instant_of_forget_keeps_its_history_and_ends_there(tmp_path: Path) -> None:
-    with recording(tmp_path) as recorder:
-        filled(recorder)
-        seen = recorder.status().frames.seen
-        recorder.press()
-        recorder.forget()
-        assert recorder.wait_saved(20)
-    [numbers] = stored(tmp_path)
-    assert numbers[0] <= seen - 2 * FPS + 2
-    assert abs(numbers[-1] - seen) <= 3
-
-
-@pytest.mark.parametrize("hold_s", [0.3, 2.5], ids=["while it is written", "after it was stored"])
-def test_a_hold_withdraws_the_moment_that_it_began_with(tmp_path: Path, hold_s: float) -> None:
-    with recording(tmp_path) as recorder:
-        filled(recorder)
-        pressed_ns = recorder.press()
-        threading.Event().wait(hold_s)
-        recorder.forget(pressed_ns)
-        assert recorder.wait_saved(20)
-        wait_for(lambda: not list(tmp_path.glob("moment-*")))
-    assert stored(tmp_path) == []
-    assert not list((tmp_path / ".incoming").iterdir())
-
-
-def test_a_hold_withdraws_its_moment_at_the_very_instant_that_it_gets_its_name(tmp_path: Path) -> None:
-    reached, go = threading.Event(), threading.Event()
-
-    def wait_at_the_last_rename(call: str, arguments: tuple[Path, ...]) -> None:
-        if call == "rename" and arguments[1].parent == tmp_path:
-            reached.set()
-            assert go.wait(20)
-
-    with recording(tmp_path, HookedDisk(wait_at_the_last_rename)) as recorder:
-        filled(recorder)
-        pressed_ns = recorder.press()
-        assert reached.wait(20)
-        recorder.forget(pressed_ns)
-        go.set()
-        assert recorder.wait_saved(20)
-    assert stored(tmp_path) == []
-
-
-def test_a_hold_leaves_nothing_of_a_moment_that_the_disk_did_not_finish(tmp_path: Path) -> None:
-    disk = FailingDisk("rename", errno.EIO)
-    with recording(tmp_path, disk) as recorder:
-        filled(recorder)
-        pressed_ns = recorder.press()
-        assert recorder.wait_saved(20)
-        assert list((tmp_path / ".incoming").iterdir())
-        disk.mend()
-        recorder.forget(pressed_ns)
-        wait_for(lambda: not list((tmp_path / ".incoming").iterdir()))
-    assert stored(tmp_path) == []
 
 
 def test_the_switch_turns_the_camera_off_and_forgets(tmp_path: Path) -> None:

@@ -84,8 +84,8 @@ def test_an_order_that_ends_before_any_picture_leaves_nothing(tmp_path: Path) ->
     assert visible(tmp_path) == leftovers(tmp_path) == []
 
 
-def test_a_withdrawn_order_leaves_nothing(tmp_path: Path) -> None:
-    _, writer = writer_for(tmp_path)
+def test_a_withdrawn_order_is_not_finished_and_can_be_forgotten(tmp_path: Path) -> None:
+    catalogue, writer = writer_for(tmp_path)
     packets = film(3)
     order = order_of(packets[:60], packets[60:])
 
@@ -93,6 +93,9 @@ def test_a_withdrawn_order_leaves_nothing(tmp_path: Path) -> None:
         order.withdrawn = True
 
     assert writer.write(order, change_of_mind) is None
+    assert visible(tmp_path) == []
+    assert order.sequence == 1
+    catalogue.forget(1)
     assert visible(tmp_path) == leftovers(tmp_path) == []
 
 

@@ -28,6 +28,11 @@ def memory_is_locked(device: Device) -> None:
     must(all(line.startswith("/dev/zram") for line in swaps), swaps)
 
 
+def freed_memory_is_zeroed(device: Device) -> None:
+    """The kernel zeroes memory when it is freed."""
+    must("init_on_free=1" in device.read("/proc/cmdline").split(), "the kernel was not booted with init_on_free=1")
+
+
 def kernel_is_set(device: Device) -> None:
     """The kernel's parameters have the values of the roles' sysctl files."""
     _have(device, _SYSCTLS)
@@ -84,6 +89,7 @@ def _are(device: Device, nodes: list[str], wanted: str) -> None:
 
 KERNEL = (
     (memory_is_locked, ()),
+    (freed_memory_is_zeroed, ()),
     (kernel_is_set, ()),
     (kernel_is_closed, (Facet.DEDICATED,)),
     (usb_is_admitted_by_rule, (Facet.USB_ADMISSION,)),

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from missed_moment.clips import names
 from missed_moment.clips.instant import Instant
 from missed_moment.clock import WallTime
-from missed_moment.durable import Disk, alone_in, move_directory, replace_file
-from missed_moment.errors import ClipError, StoreError
+from missed_moment.durable import Disk, alone_in, move_directory, overwrite, replace_file
+from missed_moment.errors import ClipError, StoreError, reason
 from missed_moment.ladder import Restarts
 
 log = logging.getLogger(__name__)
@@ -167,8 +167,8 @@ class Catalogue:
 
     def begin(self) -> tuple[int, Path]:
         """Give out the next sequence number, and a directory for the moment that gets it."""
-        taken = (*self._directories(self.root), *self.leftovers(), *self._directories(self.damaged))
-        used = [names.sequence_of(path.name.removeprefix(names.REMOVED)) for path in taken]
+        there = (*self._directories(self.root), *self.leftovers(), *self._directories(self.damaged))
+        used = [names.number_of(path.name) for path in there]
         sequence = max([self._last_deleted(), *(number for number in used if number is not None)]) + 1
         path = self.incoming / names.directory_name(sequence)
         self.disk.mkdir(path)
@@ -197,18 +197,57 @@ class Catalogue:
         return path
 
     def discard(self, incoming: Path) -> None:
-        """Remove what never became a moment."""
+        """Remove what never became a moment, overwritten if the disk still does that."""
+        try:
+            self._overwrite(incoming)
+        except OSError as error:
+            log.warning("%s is removed without being overwritten (%s)", incoming, error)
         self.disk.remove(incoming)
 
     def forget(self, sequence: int) -> None:
-        """Delete a moment by its number, whether it is whole or still being written. Nothing where there is none."""
-        for parent in (self.incoming, self.damaged):
-            leftover = parent / names.directory_name(sequence)
-            if leftover.exists():
-                self.disk.remove(leftover)
-        for moment in self.moments():
-            if moment.sequence == sequence:
-                self.remove(moment)
+        """Delete a moment for good, whether it is whole or still being written. Nothing if there is none.
+
+        Its directory is renamed first, durably: from then on it does not come back, whatever happens. Then what it
+        holds is overwritten. Raises OSError; may be called again then, and must be before `recover`.
+        """
+        name = names.directory_name(sequence)
+        for path in (self.incoming / name, self.damaged / name, self.root / name):
+            tombstone = self.incoming / (names.TOMBSTONE + name)
+            self.bury(tombstone)  # one of the same number that is left over
+            if path.is_dir() and not path.is_symlink():
+                move_directory(self.disk, path, tombstone)
+                self.bury(tombstone)
+
+    def delete(self, sequence: int) -> None:
+        """Delete a kept moment for good, as `forget` does. Raises StoreError if there is none, or the disk fails."""
+        if sequence not in {moment.sequence for moment in self.moments()}:
+            raise StoreError(
+                f"there is no moment {sequence} in {self.root}: `missed-moment clips` lists the moments. One that is "
+                "still being saved can be deleted when it is finished"
+            )
+        try:
+            self.forget(sequence)
+        except OSError as error:
+            raise StoreError(
+                f"moment {sequence} in {self.root} is not deleted ({reason(error)}): try again; if this stays so, "
+                "erase or destroy the card"
+            ) from error
+
+    def bury(self, tombstone: Path) -> None:
+        """Finish what `forget` began. Nothing if there is no such tombstone."""
+        sequence = names.sequence_of(tombstone.name.removeprefix(names.TOMBSTONE))
+        if sequence is None or not tombstone.is_dir():
+            return
+        with alone_in(self.incoming):  # the recorder may find the tombstone of another process, or of another thread
+            if not tombstone.is_dir():
+                return
+            self._overwrite(tombstone)
+            try:
+                self._note_deleted(sequence)
+            except OSError as error:  # at worst, another moment gets its number
+                log.warning("it is not noted that %s was deleted (%s)", tombstone.name, error)
+            self.disk.remove(tombstone)
+            self.disk.sync_directory(self.incoming)
 
     def remove(self, moment: Moment) -> None:
         """Delete a moment: it is out of sight at once and whole until then, also if the power goes now.
@@ -223,10 +262,10 @@ class Catalogue:
         """Delete what is left of a moment that is being deleted, note its number, and remove its directory."""
         for path in grave.iterdir():
             self.disk.remove(path)
-        sequence = names.sequence_of(grave.name.removeprefix(names.REMOVED))
+        sequence = names.number_of(grave.name)
         try:
-            if sequence is not None and sequence > self._last_deleted():
-                replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{sequence}\n".encode())
+            if sequence is not None:
+                self._note_deleted(sequence)
         except OSError as error:
             log.warning("%s stays for now: its number cannot be noted (%s)", grave, error)
             return
@@ -268,6 +307,16 @@ class Catalogue:
             start = wall_time(info.start_ns)
             dated = {"start": start.at, "clock_certain": start.certain, "clock_from_stick": start.from_stick}
             self.write_info(moment.path, info.model_copy(update=dated))
+
+    def _overwrite(self, directory: Path) -> None:
+        with os.scandir(directory) as entries:
+            files = [Path(entry.path) for entry in entries if entry.is_file(follow_symlinks=False)]
+        for path in files:
+            overwrite(self.disk, path)
+
+    def _note_deleted(self, sequence: int) -> None:
+        if sequence > self._last_deleted():
+            replace_file(self.disk, self.root / names.LAST_SEQUENCE, f"{sequence}\n".encode())
 
     def _last_deleted(self) -> int:
         try:

@@ -41,7 +41,8 @@ def recover(
             report(f"{leftover} cannot be recovered now ({reason(error)}): the next start tries again")
         except Exception as error:  # whatever a damaged file leads to ends neither the others nor the recorder
             log.exception("%s led to an unexpected error", leftover)
-            _set_aside(catalogue, leftover, str(error), report)
+            if names.sequence_of(leftover.name) is not None:  # what is being deleted stays where it is finished
+                _set_aside(catalogue, leftover, str(error), report)
     return recovered
 
 
@@ -50,7 +51,9 @@ def _recover(
 ) -> Moment | None:
     sequence = names.sequence_of(leftover.name)
     if sequence is None:  # a moment whose deletion was cut short
-        catalogue.finish_removing(leftover)
+        catalogue.bury(leftover)
+        if leftover.exists():  # it was deleted to make room
+            catalogue.finish_removing(leftover)
         return None
     making = room.making if room else _as_it_is
     path, has_info = leftover / names.CLIP, (leftover / names.INFO).exists()

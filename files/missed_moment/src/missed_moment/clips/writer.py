@@ -89,9 +89,14 @@ class MomentWriter:
         board: Board,
         label: Label,
         restarts: Callable[[], Restarts] = Restarts,
+        wait_decided: Callable[[], None] = lambda: None,
     ) -> None:
-        """Set up; `restarts` is asked what was started again so far, for each moment's record."""
+        """Set up; `restarts` is asked what was started again so far, for each moment's record.
+
+        `wait_decided` returns when no button is down any more that could still withdraw an order.
+        """
         self._restarts = restarts
+        self._wait_decided = wait_decided
         self._catalogue = catalogue
         self._room = room
         self._board = board
@@ -100,13 +105,14 @@ class MomentWriter:
     def write(self, order: Order, on_kept: Callable[[Order], None]) -> Moment | None:
         """Write one moment, calling `on_kept` as soon as its history is durable.
 
-        Returns None where the order was withdrawn, or ended before there was a picture. Raises StoreError when
-        the disk fails, BitstreamError where the camera sent what no clip can be made of. If the moment was not
-        kept yet, nothing is left of it then; if it was, what was kept is finished and visible, or (where not
-        even that can be written) lies in the store and is finished at the next start.
+        Returns None if the order ended before there was a frame, or was withdrawn: what there is of it is then left for
+        `Catalogue.forget`. Raises StoreError when the disk fails, BitstreamError where the
+        camera sent what no clip can be made of. If the moment was not kept yet, nothing is left of it then; if it was,
+        what was kept is finished and visible, or (where not even that can be written) lies in the store and is finished
+        at the next start.
         """
-        first = order.take.first()  # waits where there is no history: just after start, or after "forget"
-        if first is None or order.withdrawn:
+        first = _first(order)
+        if first is None:
             return None
         incoming = None
         try:
@@ -119,8 +125,8 @@ class MomentWriter:
             self._clear_up(order, incoming)
             raise
         except OSError as error:
-            self._clear_up(order, incoming)
             what = f"moment {order.sequence}" if order.sequence else "a moment"
+            self._clear_up(order, incoming)
             raise StoreError(
                 f"{what} {'ends early' if order.kept else 'could not be kept'} ({error.strerror}): "
                 f"see that the disk of {self._catalogue.root} is sound and has room"
@@ -148,6 +154,8 @@ class MomentWriter:
                         with order.on_disk():
                             self._room.assure(sum(len(packet.data) for packet in batch))
                     self._write_fragments(clip, clip.fragments(batch), order)
+                    if order.withdrawn:
+                        return None
                     if not order.kept:
                         self._make_kept(clip, order, incoming, on_kept)
                 self._write_fragments(clip, clip.ending(), order)
@@ -155,8 +163,8 @@ class MomentWriter:
                 if not order.kept:
                     raise
                 trouble = error  # what was kept is finished all the same
+            self._wait_decided()  # until it is visible, no stick gets it
             if order.withdrawn:
-                self._catalogue.discard(incoming)
                 return None
             with order.on_disk():
                 clip.cut()
@@ -223,12 +231,19 @@ class MomentWriter:
 
     def _clear_up(self, order: Order, incoming: Path | None) -> None:
         """Remove what was not kept. Where even that fails, the next start does it."""
-        if incoming is None or order.kept:
+        if incoming is None or order.kept or order.withdrawn:
             return
         try:
             self._catalogue.discard(incoming)
+            order.sequence = None
         except OSError as error:
             log.warning("%s could not be removed (%s); it is looked at again at the next start", incoming, error)
+
+
+def _first(order: Order) -> VideoPacket | None:
+    """Wait for the frame that a moment begins with, just after start or after "forget"; None if none is wanted."""
+    first = order.take.first()
+    return None if order.withdrawn else first
 
 
 def _batches(take: Take) -> Iterator[list[Packet]]:

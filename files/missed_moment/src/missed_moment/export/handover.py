@@ -14,7 +14,7 @@ Three things may fail here, and are told apart: the store that is read (`SourceE
 import errno
 import hashlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,14 +295,24 @@ class HandOver:
             log.info("%s has no thumbnail (%s)", name, error.strerror)
 
     def _beside(self, stick: Directory, known: Sums, notes: dict[str, Note]) -> None:
-        """Write what lies beside the clips: sums of what is there and no other, notes, page and health."""
+        """Write what lies beside the clips: sums of what is there, notes, page and health.
+
+        What is left of clips that were deleted from the stick goes: their sums, notes and thumbnails, by the names that
+        we gave them. All else is its owner's.
+        """
         self._pulled.check()
         with self._failing(sums.NAME):
-            gone = [name for name in known.known if not stick.exists(name)]
+            gone = [name for name in known.known if _is_ours(name, notes) and not stick.exists(name)]
             for name in gone:
                 del known.known[name]
             if gone:
                 stick.replace(sums.NAME, known.render())
+        with self._failing(gallery.NOTES):
+            for clip in [clip for clip in notes if names.is_file_name(clip) and not stick.exists(clip)]:
+                thumbnail = gallery.thumbnail_name(clip)
+                if stick.size(thumbnail) is not None:
+                    stick.try_remove(thumbnail)
+                del notes[clip]
         current = {
             clip: note for clip, note in notes.items() if note.sha256 in {"", known.known.get(clip, note.sha256)}
         }
@@ -374,6 +384,11 @@ def _read_sums(stick: Directory) -> Sums:
         stick.rename(sums.NAME, aside)
         log.info("%s is too large to be ours: it is called %s now", sums.NAME, aside)
     return sums.parse(stick.read(sums.NAME, sums.MAX_BYTES))
+
+
+def _is_ours(name: str, notes: Mapping[str, Note]) -> bool:
+    """Tell whether a line of the sums is ours: of a clip that has a note, or one of our names."""
+    return name in notes or names.is_file_name(name)
 
 
 def _name_there(stick: Directory, known: dict[str, str], moment: Moment) -> str | None:

@@ -30,7 +30,8 @@ _DIRECTORY = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_DIRECTORY
 class Source:
     """One moment, opened for the length of a block.
 
-    Every method raises SourceError if the store cannot deliver, and SourceGoneError if the moment was deleted.
+    Every method raises SourceError if the store cannot deliver, and SourceGoneError if the moment was deleted. What is
+    forgotten is renamed first and then overwritten: whatever was read while it still had its name is true.
     """
 
     def __init__(self, root: Path, moment: Moment) -> None:
@@ -69,6 +70,7 @@ class Source:
             with self._reading(self.moment.clip):  # not around the yield: the consumer's errors are its own
                 chunk = next(chunks, None)
             if chunk is None:
+                self._check_there()
                 return
             yield chunk
 
@@ -76,7 +78,9 @@ class Source:
         """Return the SHA-256 of the clip."""
         with self._reading(self.moment.clip):
             os.lseek(self._clip, 0, os.SEEK_SET)
-            return sha256(self._clip)
+            digest = sha256(self._clip)
+        self._check_there()
+        return digest
 
     def info(self) -> MomentInfo | None:
         """Return what is known of the moment; None if `moment.json` is missing or cannot be used."""
@@ -96,9 +100,17 @@ class Source:
         descriptor = self._open(name)
         try:
             with self._reading(self.moment.path / name):
-                return os.read(descriptor, limit)
+                data = os.read(descriptor, limit)
         finally:
             os.close(descriptor)
+        self._check_there()
+        return data
+
+    def _check_there(self) -> None:
+        with self._reading(self.moment.path):
+            there = self.moment.path.stat(follow_symlinks=False)
+        if not os.path.samestat(there, os.fstat(self._directory)):
+            raise SourceGoneError(f"{self.moment.path} was deleted")
 
     def _open(self, name: str) -> int:
         path = self.moment.path / name

@@ -4,7 +4,7 @@ The first edge counts at once. Bounce is a lock-out after it, never a delay befo
 a press shorter than the lock-out, is still one press at its very first edge.
 
 Edges may be lost (raspberrypi/linux#5457) or come late, so none of them makes a hold: only a contact that is read as
-still closed does.
+still closed does. Each press ends in one release or in one hold.
 """
 
 from dataclasses import dataclass
@@ -29,7 +29,14 @@ class Hold:
     since_ns: int
 
 
-Touch = Press | Hold
+@dataclass(frozen=True)
+class Release:
+    """The button that went down at `since_ns` was released before that became a hold."""
+
+    since_ns: int
+
+
+Touch = Press | Hold | Release
 
 
 class TouchGrammar:
@@ -43,8 +50,7 @@ class TouchGrammar:
 
     def edge(self, now_ns: int, pressed: bool) -> list[Touch]:
         """The contact changed to `pressed`."""
-        self._settle(now_ns)
-        touches: list[Touch] = []
+        touches = self._settle(now_ns)
         if not pressed:
             if self._down_ns is not None and self._up_ns is None:
                 self._up_ns = now_ns
@@ -57,22 +63,25 @@ class TouchGrammar:
 
     def tick(self, now_ns: int, pressed: bool) -> list[Touch]:
         """Time passed, and the contact was read: a hold may be due, a release certain, or a release's edge lost."""
-        self._settle(now_ns)
+        touches = self._settle(now_ns)
         if self._down_ns is None or self._up_ns is not None:
-            return []
+            return touches
         if not pressed:
             self._up_ns = now_ns
         elif not self._held and now_ns - self._down_ns >= HOLD_NS:
             self._held = True
-            return [Hold(self._down_ns)]
-        return []
+            touches.append(Hold(self._down_ns))
+        return touches
 
-    def _settle(self, now_ns: int) -> None:
+    def _settle(self, now_ns: int) -> list[Touch]:
         """Believe a release once the lock-out has passed."""
         if self._down_ns is None or self._up_ns is None:
-            return
-        if now_ns - max(self._up_ns, self._down_ns) >= self._lockout_ns:
-            self._down_ns = self._up_ns = None
+            return []
+        if now_ns - max(self._up_ns, self._down_ns) < self._lockout_ns:
+            return []
+        released: list[Touch] = [] if self._held else [Release(self._down_ns)]
+        self._down_ns = self._up_ns = None
+        return released
 
     def deadline_ns(self) -> int | None:
         """When `tick` is to be called next; None where only an edge can change anything."""

@@ -24,7 +24,7 @@ from missed_moment.panel.gpio import GpioPanel, board_pins
 from missed_moment.panel.lamp import BoardLamp, Lamp, Signaller
 from missed_moment.panel.language import Stick
 from missed_moment.panel.retried import RetriedPanel
-from missed_moment.panel.touch import Hold, Press, Touch
+from missed_moment.panel.touch import Hold, Press, Release, Touch
 from missed_moment.places import Places
 from missed_moment.services.recorder import Recorder
 from missed_moment.services.supervisor import Supervisor
@@ -35,6 +35,8 @@ _SETTLE_S = 20.0
 """Who waits for the recorder waits for its first picture, but not for ever."""
 _DRIVERS_NS = 8 * NS
 """Nothing orders the recorder after the drivers of cameras and microphones: udev loads them beside it."""
+_ANSWER_S = 4.0
+"""Whoever asks at the control socket gets an answer after that long, also if the disk takes longer."""
 EXIT_BUG, EXIT_AGAIN = os.EX_SOFTWARE, os.EX_TEMPFAIL
 """Exit codes after an error that nobody expected, and where another start may help."""
 REBOOT = "reboot"
@@ -57,10 +59,13 @@ class _Finger:
         match touch:
             case Press():
                 try:
-                    self._pressed_ns = self._recorder.press()
+                    self._pressed_ns = self._recorder.press(down=True)
                 except MissedMomentError as error:
                     self._pressed_ns = None
                     log.error("%s", error)
+            case Release():
+                if self._pressed_ns is not None:
+                    self._recorder.release(self._pressed_ns)
             case Hold():
                 self._recorder.forget(self._pressed_ns)
 
@@ -76,7 +81,13 @@ class _Commands:
         return {"pressed_ns": pressed_ns, "ring_s": self._recorder.ring.state().seconds}
 
     def forget(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        self._recorder.forget()
+        return {"gone": self._recorder.forget().wait(_ANSWER_S)}
+
+    def delete(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
+        sequence = request.get("sequence")
+        if not isinstance(sequence, int) or isinstance(sequence, bool):
+            raise ControlError(f"{sequence!r} is no number of a moment: `missed-moment clips` lists the moments")
+        self._recorder.delete(sequence)
         return {}
 
     def status(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -147,6 +158,7 @@ def run(places: Places, kind: Kind) -> bool:
         {
             "press": commands.press,
             "forget": commands.forget,
+            "delete": commands.delete,
             "status": commands.status,
             "stick": commands.stick,
             "time": commands.time,

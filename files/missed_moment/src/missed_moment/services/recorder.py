@@ -26,10 +26,11 @@ from missed_moment.errors import StoreError
 from missed_moment.health import Fault, Health
 from missed_moment.ladder import Ladder, Restarts, Step
 from missed_moment.memory_budget import BACKLOG_RINGS, BYTES_MARGIN, ring_size
-from missed_moment.moments import Action, Close, Forget, Open, PressGrammar, Withdraw
+from missed_moment.moments import Action, Close, Open, PressGrammar, Wipe, Write
 from missed_moment.packets import VideoFormat
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Situation, Stick
+from missed_moment.panel.touch import HOLD_NS
 from missed_moment.ring import Ring, Take
 from missed_moment.services.keeper import Keeper
 from missed_moment.services.saver import Saver
@@ -40,6 +41,8 @@ from missed_moment.services.sticks import Sticks
 GRACE_NS = 2 * NS
 """A window that ended waits so long for its last pictures, which are still being encoded."""
 _HOUSEKEEPING_NS = NS // 2
+UNDECIDED_NS = HOLD_NS + 2 * NS
+"""A press of the button counts after this long, if neither its release nor a hold was seen: a hold comes before."""
 
 
 class Recorder:
@@ -81,28 +84,30 @@ class Recorder:
         sound_ahead_ns = round(2 * NS / settings.video.fps + max(0.0, -settings.sound.offset_ms) * 1e6)
         self.ring = Ring(size.seconds, size.max_bytes, sound_ahead_ns)
         self._post_roll_bytes = round(settings.moment.after_s * size.bytes_per_s)
-        self._grammar = PressGrammar(settings.moment.before_s, settings.moment.after_s, settings.moment.limit_s)
+        moment = settings.moment
+        self._grammar = PressGrammar(moment.before_s, moment.after_s, moment.limit_s, UNDECIDED_NS / NS)
         self._meter = FrameMeter()
         self._ladder = Ladder(runtime, store, disk)
         self._give_up = give_up
         self._camera = Filming(camera, self._meter, self.ring, self._set_format)
-        self._filming = Keeper(self._camera, self._report_camera, self._forget_everything, alive, patience_ns)
+        self._filming = Keeper(self._camera, self._report_camera, self._wipe, alive, patience_ns)
         self._listening = None
         if microphone is not None:
             listening = Listening(microphone, self.ring)
-            self._listening = Keeper(
-                listening, self._report_microphone, self._forget_everything, patience_ns=patience_ns
-            )
+            self._listening = Keeper(listening, self._report_microphone, self._wipe, patience_ns=patience_ns)
         self._sound_expected = settings.sound.asked_for
         label = Label(settings.device.name, settings.video.rotation, settings.sound.offset_ms)
         keep_days = 0 if settings.stick.delete_after_export else settings.store.keep_exported_days
         room = Room(self.catalogue, settings.store.when_full, timedelta(days=keep_days))
-        writer = MomentWriter(self.catalogue, room, board, label, self._restarts)
+        writer = MomentWriter(self.catalogue, room, board, label, self._restarts, self._wait_decided)
         one_moment = round(size.max_bytes / BYTES_MARGIN) + self._post_roll_bytes
-        self._saver = Saver(writer, self.catalogue, room, one_moment, self.health, self._kept, self._done)
+        self._saver = Saver(
+            writer, self.catalogue, room, one_moment, self.health, self._kept, self._done, self._forgotten
+        )
         self._format = VideoFormat(settings.video.width, settings.video.height, settings.video.fps)
         self._problems = loaded.problems
         self._order: Order | None = None  # the one opened last
+        self._unfinished: list[Order] = []  # when the button went down
         self._ending: list[tuple[int, Take]] = []  # (when to stop waiting for its last pictures, take)
         self._sticks = Sticks()
         self._backlog_limit_ns = round(backlog_rings * size.seconds * NS)
@@ -126,9 +131,10 @@ class Recorder:
         """Wait until it films, or it is known why it does not; False when time is up."""
         return self._settled.wait(timeout_s)
 
-    def press(self) -> int:
+    def press(self, *, down: bool = False) -> int:
         """Keep the last minute; returns the time of the press. Never waits for a disk.
 
+        While the button is `down`, the press may become a hold: the minute is taken, and written after `release`.
         Raises StoreError where RAM is full of moments that the disk has not taken.
         """
         with self._changed:
@@ -138,17 +144,51 @@ class Recorder:
                 self.health.report(Fault.SAVE_FAILED, message)
                 raise StoreError(message)
             self._end_interrupted(now_ns)
-            self._apply(self._grammar.press(now_ns))
+            self._unfinished = self._saver.orders() if down else []
+            self._apply(self._grammar.press(now_ns, down=down))
             self._show(language.choose(self._situation()))
             self._changed.notify_all()
             return now_ns
 
-    def forget(self, held_since_ns: int | None = None) -> None:
-        """Wipe the last minute; if a press became a hold, withdraw what that press (at `held_since_ns`) opened."""
+    def release(self, pressed_ns: int) -> None:
+        """The button that went down at `pressed_ns` was released before that became a hold: the press counts."""
         with self._changed:
-            self._apply(self._grammar.forget(clock.monotonic_ns(), held_since_ns))
-            self._show(language.FORGOTTEN)
+            self._apply(self._grammar.release(pressed_ns))
             self._changed.notify_all()
+
+    def forget(self, held_since_ns: int | None = None) -> threading.Event:
+        """Forget the last minute, and each moment that was not finished yet; other moments stay.
+
+        Not finished when the button went down, if a press at `held_since_ns` became a hold. What was never written
+        is gone at once. The LED shows it when all is gone, and what is returned is set then.
+        """
+        with self._changed:
+            unwritten, last = self._grammar.unwritten, self._order
+            self._apply(self._grammar.forget(clock.monotonic_ns()))
+            orders = self._saver.orders()
+            if held_since_ns is not None:
+                orders += [order for order in self._unfinished if order not in orders]
+            if last is not None and unwritten:
+                self._end(last)
+            elif last is not None and held_since_ns in last.presses and last not in orders:
+                orders.append(last)
+            for order in orders:
+                self.ring.cut(order.take)
+            self._order, self._unfinished, self._ending = None, [], []
+            gone = threading.Event()
+            if orders:
+                gone = self._saver.forget(orders)
+            else:
+                gone.set()
+                self._forgotten()
+            self._show(language.choose(self._situation()))
+            self._changed.notify_all()
+            return gone
+
+    def delete(self, sequence: int) -> None:
+        """Delete a kept moment for good; waits for the disk. Raises StoreError if there is none, or the disk fails."""
+        self.catalogue.delete(sequence)
+        self._saver.look()
 
     def switch(self, on: bool) -> None:
         """Film and listen, or do not. Off, the last minute is gone as well, and what comes until all has stopped."""
@@ -173,7 +213,7 @@ class Recorder:
         ring = self.ring.state()
         with self._changed:
             situation = self._situation()
-            saving = bool(self._saver.orders())
+            saving = situation.saving or bool(self._saver.orders())
         return Status(
             state="saving" if saving else situation.camera,
             led=language.choose(situation).name,
@@ -196,12 +236,13 @@ class Recorder:
     def wait_saved(self, timeout_s: float) -> bool:
         """Wait until everything that was pressed for is in the store, or has failed; False when time is up."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._saver.orders(), timeout_s)
+            return self._changed.wait_for(lambda: not (self._grammar.unwritten or self._saver.orders()), timeout_s)
 
     def stop(self, timeout_s: float = 30.0) -> bool:
         """End: what was pressed for is finished first. False where the disk did not let us in `timeout_s`."""
+        self._wait_decided()
         with self._changed:
-            self._apply(self._grammar.end(clock.monotonic_ns()))
+            self._apply([*self._grammar.decide(), *self._grammar.end(clock.monotonic_ns())])
             self._stopped = True
             self._changed.notify_all()
         self._clerk.join()
@@ -221,7 +262,7 @@ class Recorder:
         with self._changed:  # the one who comes last sees both reasons, and switches last
             on = self._switched_on and not self._exposed
             if not on:
-                self._forget_everything()
+                self._wipe()
                 self._settled.set()
             for keeper in self._keepers():
                 keeper.switch(on)
@@ -236,9 +277,14 @@ class Recorder:
     def _set_format(self, video: VideoFormat) -> None:
         self._format = video
 
-    def _forget_everything(self) -> None:
+    def _wipe(self) -> None:
         with self._changed:
-            self._apply(self._grammar.forget(clock.monotonic_ns()))
+            self._apply(self._grammar.wipe(clock.monotonic_ns()))
+
+    def _wait_decided(self) -> None:
+        """Return when no button is down that may still withdraw something."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._grammar.decision_ns is None, UNDECIDED_NS / NS)
 
     def _apply(self, actions: list[Action]) -> None:
         for action in actions:
@@ -248,15 +294,13 @@ class Recorder:
                     room = self.ring.state().size + self._post_roll_bytes
                     audible = bool(take.pcm_history) or self._sound() == "on"
                     self._order = Order(take, self._format, window.presses, room, audible)
+                case Write() if self._order is not None:
                     self._saver.submit(self._order)
                 case Close(window) if self._order is not None:
                     self._order.presses = window.presses
                     self.ring.end(self._order.take, window.end_ns)
                     self._ending.append((window.end_ns + GRACE_NS, self._order.take))
-                case Withdraw() if self._order is not None:
-                    self._saver.withdraw(self._order)
-                    self.ring.cut(self._order.take)
-                case Forget():
+                case Wipe():
                     self.ring.wipe()
 
     def _end_interrupted(self, now_ns: int) -> None:
@@ -272,6 +316,7 @@ class Recorder:
                 self.ring.age(now_ns)
                 self._end_interrupted(now_ns)
                 self._apply(self._grammar.tick(now_ns))
+                self._changed.notify_all()  # a press may have been decided
                 self._sticks.tick(now_ns)
                 if self._backlog_ns(now_ns) > self._backlog_limit_ns:
                     self._apply(self._grammar.end(now_ns))
@@ -284,6 +329,7 @@ class Recorder:
                 window = self._grammar.window
                 due = [now_ns + _HOUSEKEEPING_NS, *(due_ns for due_ns, _ in self._ending)]
                 due += [window.end_ns] if window else []
+                due += [self._grammar.decision_ns] if self._grammar.decision_ns else []
                 self._changed.wait(max(0.0, (min(due) - now_ns) / NS))
             self._saver.report_stall(now_ns)
             self._report(Fault.STICK, trouble)
@@ -303,7 +349,9 @@ class Recorder:
                 self._give_up(step)
 
     def _saving(self) -> bool:
-        return any(not order.kept for order in self._saver.orders())
+        """Whether someone waits for an answer: a button is down, or something is being kept or forgotten."""
+        undecided = self._grammar.decision_ns is not None
+        return undecided or self._saver.forgets or any(not order.kept for order in self._saver.orders())
 
     def _frames(self, unusable: int) -> FrameStatus:
         first_ns = self._meter.first_arrival_ns
@@ -341,8 +389,10 @@ class Recorder:
             camera = "recording" if full else "filling"
         return Situation(camera, self._saving(), self._sticks.state, self._sticks.copied, tuple(self.health.faults()))
 
-    def _kept(self, _: Order) -> None:
+    def _kept(self, order: Order) -> None:
         with self._changed:
+            if order.withdrawn:
+                return
             self._show(language.choose(self._situation()))
             self._show(language.KEPT)
 
@@ -351,12 +401,23 @@ class Recorder:
             if order is self._order and self._grammar.window is not None:
                 # It failed before its end: the next press must open another, not let this one grow.
                 self._apply(self._grammar.end(clock.monotonic_ns()))
-            self.ring.cut(order.take)
-            order.take.release()
+            self._end(order)
             self._changed.notify_all()
+
+    def _forgotten(self) -> None:
+        with self._changed:
+            self._show(language.choose(self._situation()))
+            self._show(language.FORGOTTEN)
+            self._changed.notify_all()
+
+    def _end(self, order: Order) -> None:
+        """Let go of what an order has taken: it is written, or nobody wants it any more."""
+        self.ring.cut(order.take)
+        order.take.release()
 
     def _backlog_ns(self, now_ns: int) -> int:
         """How much capture time is held in RAM for the disk; longer by as much as the encoder overshoots the bound."""
-        read_ns = [order.take.read_ns for order in self._saver.orders()[:1]]
+        unwritten = [self._order] if self._order is not None and self._grammar.unwritten else []
+        read_ns = [order.take.read_ns for order in (*self._saver.orders(), *unwritten)[:1]]
         held_ns = max((now_ns - read for read in read_ns if read is not None), default=0)
         return round(held_ns * self._size.overshoot(self.ring.state())) if held_ns else 0

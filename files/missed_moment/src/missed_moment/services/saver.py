@@ -2,7 +2,8 @@
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Literal
 
@@ -13,7 +14,7 @@ from missed_moment.clips.recovery import recover
 from missed_moment.clips.room import Room
 from missed_moment.clips.writer import MomentWriter, Order
 from missed_moment.clock import NS
-from missed_moment.errors import MissedMomentError, StoreFullError
+from missed_moment.errors import MissedMomentError, StoreFullError, reason
 from missed_moment.health import Fault, Health
 from missed_moment.services.status import StoreStatus
 from missed_moment.services.store_mount import wait_for_mount
@@ -21,8 +22,19 @@ from missed_moment.services.store_mount import wait_for_mount
 log = logging.getLogger(__name__)
 
 _LOOK_S = 10.0
+FORGETTING_NS = 120 * NS
+"""Overwriting the longest moment takes a slow card about that long."""
+_FORGETTING = "forgetting"  # this part of the fault is cleared by itself
 STALLED_NS = 20 * NS
 """A single write or sync that takes longer than this is reported while it lasts."""
+
+
+@dataclass(eq=False)
+class Forgetting:
+    """Orders of which nothing may stay in the store; `gone` is set once nothing does."""
+
+    orders: tuple[Order, ...]
+    gone: threading.Event = field(default_factory=threading.Event)
 
 
 class Saver:
@@ -37,6 +49,7 @@ class Saver:
         health: Health,
         on_kept: Callable[[Order], None],
         on_done: Callable[[Order], None],
+        on_forgotten: Callable[[], None] = lambda: None,
     ) -> None:
         """Set up; `one_moment` is the room that the next moment will need, in bytes."""
         self._writer = writer
@@ -46,14 +59,18 @@ class Saver:
         self._health = health
         self._on_kept = on_kept
         self._on_done = on_done
+        self._on_forgotten = on_forgotten
         self.stored = StoreStatus()
         self._moments: list[Moment] = []  # those that `stored` counts
         self._out_of_reach = False
         self._full = False
         self._clock = (False, False)  # what was known of the time when dates were last looked at
-        self._queue: SimpleQueue[Order | Literal["look", "stop"]] = SimpleQueue()
+        self._queue: SimpleQueue[Order | Forgetting | Literal["look", "stop"]] = SimpleQueue()
         self._lock = threading.Lock()
         self._orders: list[Order] = []  # not finished yet, oldest first
+        self._forgettings: list[Forgetting] = []
+        self._unforgotten = False  # the disk did not let us
+        self._forgetting_since_ns: int | None = None
         self._thread = threading.Thread(target=self._work, name="saver", daemon=True)
 
     def start(self) -> None:
@@ -66,13 +83,24 @@ class Saver:
             self._orders.append(order)
         self._queue.put(order)
 
-    def withdraw(self, order: Order) -> None:
-        """Make sure that nothing of an order stays in the store. Its take must have been cut."""
-        order.withdrawn = True
+    def forget(self, orders: Sequence[Order]) -> threading.Event:
+        """Withdraw orders, whose takes must have been cut, and delete what they became. Returns at once.
+
+        What it returns is set when nothing of them is left in the store or in RAM, before `on_forgotten` is called.
+        """
+        for order in orders:
+            order.withdrawn = True
+        forgetting = Forgetting(tuple(orders))
         with self._lock:
-            finished = order not in self._orders
-        if finished:
-            self._queue.put(order)  # the saver's own thread deletes it: that, too, waits for the disk
+            self._forgettings.append(forgetting)
+        self._queue.put(forgetting)  # after them: the saver's own thread deletes them
+        return forgetting.gone
+
+    @property
+    def forgets(self) -> bool:
+        """Whether something is being forgotten that is not gone yet. False if the disk fails: that is a fault."""
+        with self._lock:
+            return bool(self._forgettings) and not self._unforgotten
 
     def look(self) -> None:
         """Look at the store again soon: somebody else changed it."""
@@ -93,6 +121,15 @@ class Saver:
                     f"the disk of {self._catalogue.root} has not answered for more than {STALLED_NS // NS} s: "
                     "nothing is lost yet; if it stays so, replace the card",
                 )
+        since_ns = self._forgetting_since_ns
+        if since_ns is not None and now_ns - since_ns > FORGETTING_NS:
+            self._unforgotten = True
+            self._health.report(
+                Fault.SAVE_FAILED,
+                f"the disk of {self._catalogue.root} has been overwriting what is to be forgotten for more than "
+                f"{FORGETTING_NS // NS} s: it is not gone yet; if it stays so, erase or destroy the card",
+                _FORGETTING,
+            )
 
     def stop(self, timeout_s: float) -> bool:
         """Finish what was ordered; False where that took longer than `timeout_s`."""
@@ -105,6 +142,7 @@ class Saver:
         self._recover()
         self._count()
         while True:
+            self._forget()
             self._redate()
             self._tidy()
             self._check_room()
@@ -115,14 +153,15 @@ class Saver:
             if job == "stop":
                 return
             if isinstance(job, Order):
-                if job in self.orders():
-                    self._save(job)
-                    self._on_done(job)
-                else:
-                    self._forget(job)
+                self._save(job)
+                self._on_done(job)
+            elif isinstance(job, Forgetting):
+                self._forget()
             self._count()
 
     def _recover(self) -> None:
+        if not self._forget():
+            return  # what is to be forgotten must not be finished
         try:
             self._catalogue.prepare()
             self._health.clear(Fault.SAVE_FAILED, "leftover")
@@ -203,19 +242,35 @@ class Saver:
                 self._recover()  # what an earlier save could not finish
         with self._lock:
             self._orders.remove(order)
-            withdrawn = order.withdrawn
-        if withdrawn:
-            self._forget(order)
 
-    def _forget(self, order: Order) -> None:
-        """Delete whatever became of an order."""
-        if order.sequence is None:
-            return
-        try:
-            self._catalogue.forget(order.sequence)
-        except OSError as error:
-            self._health.report(
-                Fault.SAVE_FAILED,
-                f"moment {order.sequence} in {self._catalogue.root} could not be forgotten ({error.strerror}): "
-                "delete it by hand",
-            )
+    def _forget(self) -> bool:
+        """Delete what became of withdrawn orders that are finished; False if the disk does not let us."""
+        with self._lock:
+            due = [each for each in self._forgettings if not any(order in self._orders for order in each.orders)]
+        for forgetting in due:
+            self._forgetting_since_ns = clock.monotonic_ns()
+            try:
+                for order in forgetting.orders:
+                    if order.sequence is not None:
+                        self._catalogue.forget(order.sequence)
+                        order.sequence = None  # it may be another moment's from now on
+            except OSError as error:
+                self._unforgotten = True
+                self._health.report(
+                    Fault.SAVE_FAILED,
+                    f"moment {order.sequence} in {self._catalogue.root} cannot be forgotten "
+                    f"({reason(error)}): the recorder tries again every {_LOOK_S:.0f} s; if this stays so, erase "
+                    "or destroy the card",
+                    _FORGETTING,
+                )
+                return False
+            finally:
+                self._forgetting_since_ns = None
+            with self._lock:
+                self._forgettings.remove(forgetting)
+            forgetting.gone.set()
+            self._on_forgotten()
+        if self._unforgotten and not self._forgettings:
+            self._unforgotten = False
+            self._health.clear(Fault.SAVE_FAILED, _FORGETTING)
+        return True
