@@ -188,6 +188,8 @@ class MomentWriter:
 
     def _write_fragments(self, clip: GrowingClip, fragments: Iterable[Fragment], order: Order) -> None:
         for fragment in fragments:
+            if order.withdrawn:
+                return
             with order.on_disk():
                 self._room.making(partial(clip.write, fragment))
         with order.on_disk():
