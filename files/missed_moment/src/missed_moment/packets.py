@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from missed_moment.clock import NS
 
+_SLICES = range(1, 6)
 _START_CODE = re.compile(rb"\x00\x00\x01")  # up to twice as fast as bytes.find
 
 
@@ -30,6 +31,11 @@ class VideoPacket(NamedTuple):
     def of(cls, data: bytes, pts_ns: int, keyframe: bool) -> "VideoPacket":
         """Make a packet of an access unit as the encoder sent it."""
         return cls(data, pts_ns, keyframe, find_nals(data))
+
+    @property
+    def holds_picture(self) -> bool:
+        """Whether it has a coded slice (H.264 table 7-1): an encoder's buffer may hold parameter sets alone."""
+        return any(end > begin and self.data[begin] & 0x1F in _SLICES for begin, end in self.nals)
 
 
 SAMPLE_RATE = 48_000

@@ -11,9 +11,13 @@ import av
 import numpy as np
 import pytest
 
+from missed_moment import clock
 from missed_moment.capture.encoder import PEAK, SAVED_S
 from missed_moment.errors import CameraError
+from missed_moment.h264 import ParameterSets
 from missed_moment.memory_budget import BYTES_MARGIN
+from missed_moment.packets import VideoPacket
+from rig import film
 
 FPS, BITRATE, STILL_S = 30, 500_000, 20
 
@@ -79,6 +83,21 @@ def test_the_encoder_of_a_pi_5_cannot_save_up_bits_while_nothing_moves(ours: typ
     first, *others = (sum(sizes[second * FPS :][:FPS]) * 8 / BITRATE for second in range(STILL_S, STILL_S + 3))
     assert first <= 1.05 * (PEAK + SAVED_S)  # VBV counts with what it has just been given, too
     assert max(others) <= BYTES_MARGIN
+
+
+def test_buffers_without_a_picture_and_impossible_times_do_not_reach_the_ring(ours: types.ModuleType) -> None:
+    """A keyframe of 0 bytes would be one that no moment can begin with."""
+    packets: list[VideoPacket] = []
+    encoder = types.SimpleNamespace(firsttimestamp=clock.monotonic_ns() // 1000 - 100_000)
+    output = ours._RingOutput(encoder, packets.append)
+    first, second = film(1)[:2]
+    without_picture = first.data[: first.nals[1][1]]
+    assert ParameterSets.find(VideoPacket.of(without_picture, 0, True))
+    for data, timestamp in [(b"", 0), (without_picture, 0), (first.data, 0), (second.data, 10**15)]:
+        output.outputframe(data, True, timestamp)
+    assert [packet.data for packet in packets] == [first.data, second.data]
+    assert packets[0].pts_ns == encoder.firsttimestamp * 1000
+    assert packets[0].pts_ns < packets[1].pts_ns <= clock.monotonic_ns()
 
 
 def test_the_encoder_of_a_pi_4_is_left_as_it_is(ours: types.ModuleType) -> None:

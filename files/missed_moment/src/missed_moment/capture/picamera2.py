@@ -18,6 +18,7 @@ from picamera2.outputs import Output
 from picamera2.sensor_format import SensorFormat
 
 from missed_moment.capture.camera import VideoSink
+from missed_moment.capture.capture_times import CaptureTimes
 from missed_moment.capture.encoder import bounds
 from missed_moment.capture.sensor_modes import SensorMode, choose_mode
 from missed_moment.config import VideoSettings
@@ -208,6 +209,7 @@ class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints
         super().__init__()
         self._encoder = encoder
         self._sink = sink
+        self._times = CaptureTimes("camera")
 
     def _add_stream(self, encoder_stream: Any, *_: Any, **__: Any) -> None:
         """Bound libx264, the encoder of a Pi 5, before it is opened; the board's own passes a mere name here."""
@@ -219,11 +221,14 @@ class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints
         frame: bytes,
         keyframe: bool = True,
         timestamp: int = 0,
-        packet: Any = None,  # noqa: ARG002 - the interface is picamera2's
+        packet: Any = None,
         audio: bool = False,  # noqa: ARG002
     ) -> None:
         """Take one encoded picture; `timestamp` is in microseconds since the encoder's first picture.
 
         `firsttimestamp` is that picture's SensorTimestamp: CLOCK_MONOTONIC at the start of its exposure.
+        Up to the Pi 4, a buffer of the encoder may be empty, or hold parameter sets and no picture.
         """
-        self._sink(VideoPacket.of(frame, (self._encoder.firsttimestamp + timestamp) * 1000, keyframe))
+        packet = VideoPacket.of(frame, (self._encoder.firsttimestamp + timestamp) * 1000, keyframe)
+        if packet.holds_picture:
+            self._sink(packet._replace(pts_ns=self._times.of(packet.pts_ns)))
