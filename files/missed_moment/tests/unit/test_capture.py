@@ -461,16 +461,55 @@ def test_what_the_encoder_did_not_need_while_nothing_moved_is_not_spent_later() 
     assert max(others) <= BYTES_MARGIN, "what the ring's bytes are reckoned by"
 
 
-def test_the_meter_counts_what_should_have_come() -> None:
+def metered(times_s: Iterable[float], fps: float = 30) -> FrameMeter:
+    """A meter that has seen frames at these times; the camera has just been stopped."""
     meter = FrameMeter()
     meter.begin()
-    meter.fps = 30
-    for number in [0, 1, 2, 5, 6, 20]:
-        meter.see(VideoPacket.of(b"", number * NS // 30, False))
-    assert (meter.seen, meter.lost) == (6, 2 + 13)
+    meter.fps = fps
+    for at_s in times_s:
+        meter.see(VideoPacket.of(b"", round(at_s * NS), False))
     meter.begin()
+    return meter
+
+
+def test_the_meter_counts_what_should_have_come() -> None:
+    meter = metered(number / 30 for number in [0, 1, 2, 5, 6, 20])
+    assert (meter.seen, meter.lost) == (6, 2 + 13)
     meter.see(VideoPacket.of(b"", 1000 * NS, True))
-    assert meter.lost == 15
+    meter.begin()
+    assert meter.lost == 15, "nothing is lost while the camera is not running"
+
+
+@pytest.mark.parametrize("rates", [[7.5], [30, 7.5], [7.5, 30], [30, 7.5, 30], [30, 20, 15, 10, 7.5, 15, 30]])
+def test_frames_of_a_camera_that_slows_down_are_not_lost(rates: list[float]) -> None:
+    intervals = [1 / rate for rate in rates for _ in range(20)]
+    assert metered(itertools.accumulate(intervals, initial=0.0)).lost == 0
+
+
+@pytest.mark.parametrize("rate", [7.5, 15, 30])
+def test_frames_are_lost_at_any_rate(rate: float) -> None:
+    numbers = [number for number in range(100) if number % 10 != 5 and number not in {71, 72}]
+    assert metered(number / rate for number in numbers).lost == 12
+
+
+def test_every_second_frame_that_is_lost_is_counted() -> None:
+    intervals = [1 / 30, 2 / 30] * 20
+    assert metered(itertools.accumulate(intervals, initial=0.0)).lost == 20
+
+
+@pytest.mark.parametrize("rate", [30, 15, 7.5, 5, 60])
+def test_keyframes_come_each_second_whatever_the_frame_rate_is(rate: float) -> None:
+    encoder = SoftwareEncoder(VideoFormat(256, 144, 30), 500_000)
+    planes, packets = np.full((216, 256), 128, dtype=np.uint8), []
+    jitter = np.random.default_rng(1)
+    for number in range(round(10 * rate)):
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
+        packets += encoder.encode(frame, round((number + jitter.uniform(-0.2, 0.2)) * NS / rate))
+    keys = [packet.pts_ns / NS for packet in packets if packet.keyframe]
+    assert keys == pytest.approx(range(10), abs=1.25 / min(rate, 30))
+    for packet in packets:
+        if packet.keyframe:
+            ParameterSets.find(packet)
 
 
 def test_default_settings_film_at_their_size() -> None:

@@ -2,6 +2,7 @@
 
 import errno
 import importlib
+import itertools
 import sys
 import types
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ import pytest
 
 from missed_moment import clock
 from missed_moment.capture.encoder import PEAK, SAVED_S
+from missed_moment.clock import NS
 from missed_moment.errors import CameraError
 from missed_moment.h264 import ParameterSets
 from missed_moment.memory_budget import BYTES_MARGIN
@@ -98,6 +100,28 @@ def test_buffers_without_a_picture_and_impossible_times_do_not_reach_the_ring(ou
     assert [packet.data for packet in packets] == [first.data, second.data]
     assert packets[0].pts_ns == encoder.firsttimestamp * 1000
     assert packets[0].pts_ns < packets[1].pts_ns <= clock.monotonic_ns()
+
+
+@pytest.mark.parametrize("fps", [30, 15, 7.5])
+def test_the_encoder_of_a_pi_4_is_asked_for_a_keyframe_if_frames_come_slowly(
+    ours: types.ModuleType, fps: float
+) -> None:
+    """Its own come each 30 frames; one that is asked for comes two frames later."""
+    asked: list[int] = []
+    packets: list[VideoPacket] = []
+    encoder = types.SimpleNamespace(
+        firsttimestamp=clock.monotonic_ns() // 1000 - 9_900_000, force_key_frame=lambda: asked.append(len(packets))
+    )
+    output = ours._RingOutput(encoder, packets.append)
+    output._add_stream("video", "h264", width=256, height=144)
+    picture, since_key = film(1)[1].data, 30
+    for number in range(round(9 * fps)):
+        keyframe = since_key == 30 or bool(asked and asked[-1] == number - 2)
+        since_key = 1 if keyframe else since_key + 1
+        output.outputframe(picture, keyframe, round(number * 1e6 / fps))
+    assert bool(asked) == (fps < 30)
+    keys = [packet.pts_ns / NS for packet in packets if packet.keyframe]
+    assert all(after - before < 2 for before, after in itertools.pairwise(keys))
 
 
 def test_the_encoder_of_a_pi_4_is_left_as_it_is(ours: types.ModuleType) -> None:

@@ -6,8 +6,11 @@ from fractions import Fraction
 import av
 from av.video.frame import PictureType
 
+from missed_moment.clock import NS
 from missed_moment.packets import VideoFormat, VideoPacket
 
+KEYFRAME_NS = NS
+"""Time between keyframes. Counted in frames, it would be 4 s for a webcam that slows down to a quarter in low light."""
 PEAK, SAVED_S = 1.3, 2.0
 """The most that is ever delivered: so many times the bit rate, and once so many seconds of it ahead.
 
@@ -34,7 +37,7 @@ class SoftwareEncoder:
         context.time_base = _MICROSECOND
         context.framerate = Fraction(video.fps).limit_denominator(1001)
         context.bit_rate = bitrate
-        context.gop_size = round(video.fps)
+        context.gop_size = 100 * round(video.fps)  # `encode` asks for each keyframe
         context.max_b_frames = 0
         context.options = {
             "preset": "ultrafast",
@@ -45,6 +48,8 @@ class SoftwareEncoder:
         }
         self._context = context
         self._base_ns: int | None = None
+        self._key_due_ns: int | None = None
+        self._tolerance_ns = round(NS / video.fps / 2)  # a frame may come this much early
 
     def encode(self, frame: av.VideoFrame, pts_ns: int) -> Iterator[VideoPacket]:
         """Encode one picture captured at `pts_ns`; yields what the encoder has ready."""
@@ -52,7 +57,12 @@ class SoftwareEncoder:
             self._base_ns = pts_ns
         frame.pts = (pts_ns - self._base_ns) // 1000
         frame.time_base = _MICROSECOND
-        frame.pict_type = PictureType.NONE  # a webcam's MJPEG calls every picture a keyframe, and x264 obeys
+        if self._key_due_ns is None or pts_ns >= self._key_due_ns - self._tolerance_ns:
+            frame.pict_type = PictureType.I
+            due_ns = pts_ns if self._key_due_ns is None else max(self._key_due_ns, pts_ns - KEYFRAME_NS // 2)
+            self._key_due_ns = due_ns + KEYFRAME_NS
+        else:
+            frame.pict_type = PictureType.NONE  # a webcam's MJPEG calls every picture a keyframe, and x264 obeys
         for packet in self._context.encode(frame):
             assert packet.pts is not None  # noqa: S101 - for the type checker
             yield VideoPacket.of(bytes(packet), self._base_ns + packet.pts * 1000, packet.is_keyframe)

@@ -19,13 +19,16 @@ from picamera2.sensor_format import SensorFormat
 
 from missed_moment.capture.camera import VideoSink
 from missed_moment.capture.capture_times import CaptureTimes
-from missed_moment.capture.encoder import bounds
+from missed_moment.capture.encoder import KEYFRAME_NS, bounds
 from missed_moment.capture.sensor_modes import SensorMode, choose_mode
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError, is_busy
 from missed_moment.packets import VideoFormat, VideoPacket
 
 log = logging.getLogger(__name__)
+
+_KEYFRAME_LATE_NS = KEYFRAME_NS * 3 // 2
+"""After this time without a keyframe, one is asked for."""
 
 _MODES: dict[str, list[SensorMode]] = {}
 """The modes of each sensor, by the camera's identifier: the kernel's drivers do not change them while we run."""
@@ -210,11 +213,19 @@ class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints
         self._encoder = encoder
         self._sink = sink
         self._times = CaptureTimes("camera")
+        self._force_keyframe: Any = None
+        self._keyframe_due_ns: int | None = None
 
     def _add_stream(self, encoder_stream: Any, *_: Any, **__: Any) -> None:
-        """Bound libx264, the encoder of a Pi 5, before it is opened; the board's own passes a mere name here."""
+        """Bound libx264, the encoder of a Pi 5, before it is opened; the board's own passes a mere name here.
+
+        `force_key_frame` (since picamera2 0.3.32) is for the board's own only: libx264's sets `pict_type` to a string,
+        which PyAV (14.2 and 18.1) refuses with a TypeError that ends the encoder's thread.
+        """
         if hasattr(encoder_stream, "codec_context"):
             encoder_stream.codec_context.options.update(bounds(self._encoder.bitrate))
+        else:
+            self._force_keyframe = getattr(self._encoder, "force_key_frame", None)
 
     def outputframe(
         self,
@@ -231,4 +242,14 @@ class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints
         """
         packet = VideoPacket.of(frame, (self._encoder.firsttimestamp + timestamp) * 1000, keyframe)
         if packet.holds_picture:
-            self._sink(packet._replace(pts_ns=self._times.of(packet.pts_ns)))
+            packet = packet._replace(pts_ns=self._times.of(packet.pts_ns))
+            self._ask_for_keyframe(packet)
+            self._sink(packet)
+
+    def _ask_for_keyframe(self, packet: VideoPacket) -> None:
+        """Ask for a keyframe if none has come in time: `iperiod` counts frames, and a sensor may be slow."""
+        due_ns = self._keyframe_due_ns
+        if packet.keyframe or (due_ns is not None and packet.pts_ns >= due_ns):
+            self._keyframe_due_ns = packet.pts_ns + _KEYFRAME_LATE_NS
+            if not packet.keyframe and self._force_keyframe is not None:
+                self._force_keyframe()
