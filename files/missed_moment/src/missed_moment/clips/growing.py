@@ -49,10 +49,12 @@ class GrowingClip:
         Raises BitstreamError where that has no parameter sets, OSError as the disk does.
         """
         self.base_ns = first.pts_ns
-        self.video = video
         self._ticks = -1
         self._last_ns = first.pts_ns
         self._parameters = ParameterSets.find(first)
+        if sequence := self._parameters.sequence():  # `video` may be that of a camera that was started since
+            video = video._replace(width=sequence.width, height=sequence.height)
+        self.video = video
         self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation)
         self._sound = sound
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="sound")

@@ -204,7 +204,8 @@ class Saver:
         if order.sequence is None:
             return
         try:
-            self._catalogue.forget(order.sequence)
+            for sequence in (*order.earlier, order.sequence):
+                self._catalogue.forget(sequence)
         except OSError as error:
             self._health.report(
                 Fault.SAVE_FAILED,
