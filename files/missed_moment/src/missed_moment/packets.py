@@ -8,6 +8,7 @@ import re
 from typing import NamedTuple
 
 from missed_moment.clock import NS
+from missed_moment.sps import Colour
 
 _SLICES = range(1, 6)
 _START_CODE = re.compile(rb"\x00\x00\x01")  # up to twice as fast as bytes.find
@@ -86,8 +87,12 @@ def _without_zeros(data: bytes, begin: int, end: int) -> int:
 
 
 class VideoFormat(NamedTuple):
-    """What a camera really delivers, which may differ from what it was asked for."""
+    """What a camera really delivers, which may differ from what it was asked for.
+
+    `colour` is how its colours are to be read, for a stream that does not say so itself; None if nobody knows.
+    """
 
     width: int
     height: int
     fps: float
+    colour: Colour | None = None

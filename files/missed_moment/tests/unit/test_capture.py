@@ -112,7 +112,7 @@ def assert_well_formed(packets: list[VideoPacket], fps: int) -> None:
 def test_the_synthetic_camera_films_in_real_time() -> None:
     before = clock.monotonic_ns()
     video, packets = collect(SyntheticCamera(SMALL_SETTINGS), 65)
-    assert video == (256, 144, 30)
+    assert video[:3] == (256, 144, 30)
     assert_well_formed(packets, 30)
     assert numbers(packets) == list(range(len(packets)))
     assert before <= packets[0].pts_ns
@@ -123,7 +123,7 @@ def test_the_synthetic_camera_films_in_real_time() -> None:
 def test_pictures_are_as_large_and_as_many_as_the_settings_say() -> None:
     wanted = VideoSettings(width=320, height=240, fps=10, bitrate_mbps=0.5)
     video, packets = collect(SyntheticCamera(wanted), 12)
-    assert video == (320, 240, 10)
+    assert video[:3] == (320, 240, 10)
     assert_well_formed(packets, 10)
     assert {(frame.width, frame.height) for frame in decoded(packets)} == {(320, 240)}
     assert [(after.pts_ns - before.pts_ns) / NS for before, after in itertools.pairwise(packets)] == pytest.approx(
@@ -216,7 +216,7 @@ def test_a_webcams_pictures_are_encoded_with_the_drivers_times(footage: Path) ->
         return Driver(footage)
 
     video, packets = collect(webcam_camera(open_device, SMALL_SETTINGS.model_copy(update={"fps": 15})), 80)
-    assert video == (256, 144, 30)  # what it has
+    assert video[:3] == (256, 144, 30)  # what it has
     assert asked == [
         {"video_size": "256x144", "framerate": "15", "input_format": "mjpeg"},
         {"video_size": "256x144", "framerate": "15"},
@@ -514,5 +514,5 @@ def test_keyframes_come_each_second_whatever_the_frame_rate_is(rate: float) -> N
 
 def test_default_settings_film_at_their_size() -> None:
     video, packets = collect(SyntheticCamera(VideoSettings()), 3)
-    assert video == (1280, 720, 30)
+    assert video[:3] == (1280, 720, 30)
     wait_for(lambda: len(packets) >= 3)

@@ -19,6 +19,7 @@ from missed_moment.errors import CameraError
 from missed_moment.h264 import ParameterSets
 from missed_moment.memory_budget import BYTES_MARGIN
 from missed_moment.packets import VideoPacket
+from missed_moment.sps import Colour
 from rig import film
 
 FPS, BITRATE, STILL_S = 30, 500_000, 20
@@ -122,6 +123,31 @@ def test_the_encoder_of_a_pi_4_is_asked_for_a_keyframe_if_frames_come_slowly(
     assert bool(asked) == (fps < 30)
     keys = [packet.pts_ns / NS for packet in packets if packet.keyframe]
     assert all(after - before < 2 for before, after in itertools.pairwise(keys))
+
+
+@pytest.mark.parametrize(
+    ("name", "colour"),
+    [
+        ("<libcamera.ColorSpace 'Rec709'>", Colour(1, 1, 1, full_range=False)),
+        ("<libcamera.ColorSpace 'SMPTE170M'>", Colour(6, 1, 6, full_range=False)),
+        ("<libcamera.ColorSpace 'Rec709/sRGB/None/Full'>", None),
+        ("None", None),
+    ],
+)
+def test_the_encoder_of_a_pi_5_is_told_the_colours_of_the_camera(
+    ours: types.ModuleType, name: str, colour: Colour | None
+) -> None:
+    space = MagicMock(__str__=lambda _: name)
+    with av.open("/dev/null", "w", format="null") as container:
+        stream = container.add_stream("h264", rate=FPS)
+        stream.width, stream.height, stream.pix_fmt = 256, 144, "yuv420p"
+        output = ours._RingOutput(types.SimpleNamespace(bitrate=BITRATE), print, ours._colour(space))
+        output._add_stream(stream, "h264", rate=FPS)
+        stream.codec_context.options["tune"] = "zerolatency"
+        [packet] = stream.encode(av.VideoFrame.from_ndarray(np.full((216, 256), 128, dtype=np.uint8), "yuv420p"))
+    sequence = ParameterSets.find(VideoPacket.of(bytes(packet), 0, True)).sequence()
+    assert sequence is not None
+    assert sequence.colour == colour
 
 
 def test_the_encoder_of_a_pi_4_is_left_as_it_is(ours: types.ModuleType) -> None:

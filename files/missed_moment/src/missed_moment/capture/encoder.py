@@ -5,10 +5,15 @@ from fractions import Fraction
 
 import av
 from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from missed_moment.clock import NS
 from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.sps import Colour
 
+COLOUR = Colour(primaries=1, transfer=1, matrix=6, full_range=False)
+"""What the encoder is given and says of it: a webcam's own primaries, transfer (BT.709) and matrix (BT.601), which are
+the defaults of USB Video Class 1.5 (3.9.2.6), in limited range, which every player shows right."""
 KEYFRAME_NS = NS
 """Time between keyframes. Counted in frames, it would be 4 s for a webcam that slows down to a quarter in low light."""
 PEAK, SAVED_S = 1.3, 2.0
@@ -23,6 +28,42 @@ _MICROSECOND = Fraction(1, 1_000_000)
 def bounds(bitrate: int) -> dict[str, str]:
     """Return libav's options that bound an encoder of `bitrate` bits a second."""
     return {"maxrate": str(round(PEAK * bitrate)), "bufsize": str(round(SAVED_S * bitrate))}
+
+
+def colour_options(colour: Colour) -> dict[str, str]:
+    """Return libav's options that make an encoder say how its colours are to be read."""
+    return {
+        "color_primaries": str(colour.primaries),
+        "color_trc": str(colour.transfer),
+        "colorspace": str(colour.matrix),
+        "color_range": "pc" if colour.full_range else "tv",
+    }
+
+
+class Converter:
+    """Turns whatever frames a webcam delivers into those that the encoder takes: 4:2:0 of one size, `COLOUR`.
+
+    Full range stays full if nobody says otherwise, with PyAV 18, and everything below 16 and above 235 is then lost.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        """Set up; one converter serves frames of any kind, and is fast if all are of the same kind."""
+        self._size = width, height
+        self._reformatter = VideoReformatter()
+
+    def convert(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return a frame that the encoder takes."""
+        full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+        bt709 = frame.colorspace == Colorspace.ITU709
+        return self._reformatter.reformat(
+            frame,
+            *self._size,
+            "yuv420p",
+            src_colorspace=Colorspace.ITU709 if bt709 else Colorspace.ITU601,
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            dst_color_range=ColorRange.MPEG,
+        )
 
 
 class SoftwareEncoder:
@@ -45,6 +86,7 @@ class SoftwareEncoder:
             "forced-idr": "1",
             "sc_threshold": "0",
             **bounds(bitrate),
+            **colour_options(COLOUR),
         }
         self._context = context
         self._base_ns: int | None = None

@@ -14,7 +14,7 @@ from av.error import FFmpegError
 from missed_moment.capture import v4l2
 from missed_moment.capture.camera import VideoSink
 from missed_moment.capture.capture_times import CaptureTimes
-from missed_moment.capture.encoder import SoftwareEncoder
+from missed_moment.capture.encoder import Converter, SoftwareEncoder
 from missed_moment.capture.worker import Worker
 from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
@@ -128,13 +128,13 @@ class WebcamCamera:
 
     def _encode(self, container: InputContainer, video: VideoFormat, sink: VideoSink) -> None:
         encoder = SoftwareEncoder(video, round(self._video.bitrate_mbps * 1e6))
+        converter = Converter(video.width, video.height)
         damaged = _DamagedFrames(self._path)
         for frame, pts_ns in _frames(container, damaged):
             if self._worker.ends:
                 return
             try:
-                picture = frame.reformat(video.width, video.height, "yuv420p")
-                packets = list(encoder.encode(picture, pts_ns))
+                packets = list(encoder.encode(converter.convert(frame), pts_ns))
             except FFmpegError as error:
                 damaged.skip(str(error))
                 continue

@@ -53,9 +53,11 @@ class GrowingClip:
         self._last_ns = first.pts_ns
         self._parameters = ParameterSets.find(first)
         if sequence := self._parameters.sequence():  # `video` may be that of a camera that was started since
-            video = video._replace(width=sequence.width, height=sequence.height)
+            same_camera = (video.width, video.height) == sequence[:2]
+            colour = sequence.colour or (video.colour if same_camera else None)
+            video = VideoFormat(sequence.width, sequence.height, video.fps, colour)
         self.video = video
-        self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation)
+        self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation, video.colour)
         self._sound = sound
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="sound")
         self._file = SequentialFile.create(disk, path)
