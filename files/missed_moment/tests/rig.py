@@ -34,22 +34,39 @@ SMALL_SETTINGS = VideoSettings(width=256, height=144, fps=30, bitrate_mbps=0.5)
 
 
 @functools.cache
-def _filmed(pictures: int) -> tuple[VideoPacket, ...]:
-    encoder = SoftwareEncoder(SMALL, 500_000)
-    planes = np.full((SMALL.height * 3 // 2, SMALL.width), 128, dtype=np.uint8)
+def _filmed(pictures: int, video: VideoFormat, preset: str | None) -> tuple[VideoPacket, ...]:
+    encoder = SoftwareEncoder(video, 500_000)
+    if preset:
+        encoder._context.options = {**encoder._context.options, "preset": preset}
+    planes = np.full((video.height * 3 // 2, video.width), 128, dtype=np.uint8)
     packets = []
     for number in range(pictures):
-        planes[: SMALL.height] = 40 + number % 30
-        burn_number(planes[: SMALL.height], number)
+        planes[: video.height] = 40 + number % 30
+        burn_number(planes[: video.height], number)
         frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
-        packets += encoder.encode(frame, round(number * NS / SMALL.fps))
+        packets += encoder.encode(frame, round(number * NS / video.fps))
     return tuple(packets)
 
 
-def film(seconds: float, start_ns: int = 0) -> list[VideoPacket]:
+def film(seconds: float, start_ns: int = 0, video: VideoFormat = SMALL, preset: str | None = None) -> list[VideoPacket]:
     """Real H.264, a keyframe each second; picture n carries the number n and the time start + n / fps."""
-    packets = _filmed(round(seconds * SMALL.fps))
+    packets = _filmed(round(seconds * video.fps), video, preset)
     return [packet._replace(pts_ns=packet.pts_ns + start_ns) for packet in packets]
+
+
+LARGER = VideoFormat(320, 240, 30)
+FORMATS = {
+    "ab": ({}, {"preset": "superfast"}),
+    "aba": ({}, {"preset": "superfast"}, {}),
+    "resize": ({}, {"video": LARGER}),
+    "resize and back": ({}, {"video": LARGER}, {}),
+}
+"""What a camera may deliver within a minute in which it is started again: arguments of `film` for each start."""
+
+
+def restarted_film(formats: str) -> list[list[VideoPacket]]:
+    """Two seconds of each format, with a second without frames between them."""
+    return [film(2, 3 * number * NS, **arguments) for number, arguments in enumerate(FORMATS[formats])]
 
 
 def numbers_in(clip: Path) -> tuple[Inspection, list[int | None]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from missed_moment.errors import BitstreamError
 from missed_moment.packets import VideoPacket
+from missed_moment.sps import Sequence, parse_sps
 
 SPS, PPS, ACCESS_UNIT_DELIMITER, FILLER = 7, 8, 9, 12
 """The nal_unit_type values that matter here (H.264 table 7-1)."""
@@ -29,15 +30,23 @@ class ParameterSets:
 
         Raises BitstreamError where there are none: such a clip could not be decoded anywhere.
         """
-        nals = [keyframe.data[begin:end] for begin, end in keyframe.nals if end > begin]
-        sps = [nal for nal in nals if nal[0] & 0x1F == SPS]
-        pps = [nal for nal in nals if nal[0] & 0x1F == PPS]
+        data = keyframe.data
+        kinds = [(data[begin] & 0x1F, begin, end) for begin, end in keyframe.nals if end > begin]
+        sps = [data[begin:end] for kind, begin, end in kinds if kind == SPS]
+        pps = [data[begin:end] for kind, begin, end in kinds if kind == PPS]
         if not sps or not pps or len(sps[0]) < 4:
             raise BitstreamError(
                 "the keyframe carries no SPS and PPS, so that no clip could be decoded: "
                 "set the encoder to repeat its headers before each keyframe"
             )
         return cls(sps[0], tuple(dict.fromkeys(pps)))
+
+    def sequence(self) -> Sequence | None:
+        """Return what the SPS says of the frames; None if it cannot be read."""
+        try:
+            return parse_sps(self.sps)
+        except BitstreamError:
+            return None
 
     def avcc(self) -> bytes:
         """Return the AVCDecoderConfigurationRecord (ISO/IEC 14496-15, 5.3.3.1), with 4-byte lengths."""
@@ -54,8 +63,9 @@ class ParameterSets:
     def strip(self, packet: VideoPacket) -> list[bytes | memoryview]:
         """Return a picture as MP4 stores it: length, NAL, length, NAL, ... as buffers to be written in a row.
 
-        What avcC already says is left out, and so are delimiters and filler. Parameter sets that differ
-        (an encoder that was restarted) stay in band, where decoders honour them.
+        What avcC already says is left out, and so are delimiters and filler. Parameter sets that differ stay in band.
+        That is for streams that bring more PPSs later: once other sets replaced those of avcC, the same clip cannot go
+        on (see `clips.parts`).
         """
         buffers: list[bytes | memoryview] = []
         data = packet.data

@@ -8,7 +8,9 @@ import re
 from typing import NamedTuple
 
 from missed_moment.clock import NS
+from missed_moment.sps import Colour
 
+_SLICES = range(1, 6)
 _START_CODE = re.compile(rb"\x00\x00\x01")  # up to twice as fast as bytes.find
 
 
@@ -30,6 +32,11 @@ class VideoPacket(NamedTuple):
     def of(cls, data: bytes, pts_ns: int, keyframe: bool) -> "VideoPacket":
         """Make a packet of an access unit as the encoder sent it."""
         return cls(data, pts_ns, keyframe, find_nals(data))
+
+    @property
+    def holds_picture(self) -> bool:
+        """Whether it has a coded slice (H.264 table 7-1): an encoder's buffer may hold parameter sets alone."""
+        return any(end > begin and self.data[begin] & 0x1F in _SLICES for begin, end in self.nals)
 
 
 SAMPLE_RATE = 48_000
@@ -80,8 +87,12 @@ def _without_zeros(data: bytes, begin: int, end: int) -> int:
 
 
 class VideoFormat(NamedTuple):
-    """What a camera really delivers, which may differ from what it was asked for."""
+    """What a camera really delivers, which may differ from what it was asked for.
+
+    `colour` is how its colours are to be read, for a stream that does not say so itself; None if nobody knows.
+    """
 
     width: int
     height: int
     fps: float
+    colour: Colour | None = None

@@ -10,6 +10,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from missed_moment import demo
 
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 PLAY = """
 async () => {
     const video = document.querySelector("video");
@@ -56,9 +57,8 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def page(clip: Path) -> Iterator[Page]:
     html = clip.with_name("page.html")
     html.write_text(f'<!doctype html><video src="{clip.name}" preload="auto"></video>')
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with sync_playwright() as playwright:
-        chromium: dict[str, Any] = {"executable_path": os.environ["CHROMIUM"], "args": quiet}
+        chromium: dict[str, Any] = {"executable_path": os.environ["CHROMIUM"], "args": QUIET}
         browser = playwright.chromium.launch(**chromium)
         page = browser.new_page()
         page.goto(html.as_uri())

@@ -77,7 +77,7 @@ def test_pictures_carry_their_sensor_timestamp_and_seconds_begin_with_a_keyframe
     pictures, filmed_before = Pictures(), len(sensor.times_ns)
     with filming(SMALL, pictures) as delivered:
         pictures.wait_for(91)
-    assert delivered == VideoFormat(256, 144, 30)
+    assert delivered[:3] == (256, 144, 30)
     # picamera2 rounds to microseconds
     exposed_ns = [time_ns // 1000 * 1000 for time_ns in sensor.times_ns[filmed_before:]]
     assert [packet.pts_ns for packet in pictures.packets[:91]] == exposed_ns[:91]

@@ -71,6 +71,25 @@ def test_a_card_is_believed_what_can_be(told_ns: int, waiting: int, ended_ns: in
     assert alsa.captured_ns(PERIOD, told_ns, waiting, now_ns=100 * NS) == ended_ns - PERIOD_NS
 
 
+def test_a_card_whose_buffer_runs_over_after_a_read_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`htimestamp` fails then, as snd_pcm_htimestamp returns EPIPE; the period that was read is good."""
+
+    class Error(Exception):
+        pass
+
+    class Pcm:
+        def read(self) -> tuple[int, bytes]:
+            return PERIOD, bytes(PERIOD * SAMPLE_BYTES)
+
+        def htimestamp(self) -> tuple[int, int, int]:
+            raise Error("Broken pipe")
+
+    card = object.__new__(alsa.AlsaCard)
+    card._error, card._name, card._pcm = Error, "Webcam", Pcm()
+    monkeypatch.setattr(clock, "monotonic_ns", lambda: 100 * NS)
+    assert card.read() == (bytes(PERIOD * SAMPLE_BYTES), 100 * NS - PERIOD_NS)
+
+
 def test_after_an_overrun_they_are_counted_anew(caplog: pytest.LogCaptureFixture) -> None:
     blocks = listen(7 * NS, None, 9 * NS, 9 * NS + PERIOD_NS)
     assert [block.first_sample for block in blocks] == [0, 0, PERIOD]

@@ -167,6 +167,20 @@ def test_a_gap_in_the_pictures_is_told(tmp_path: Path) -> None:
     assert gap.length_s == pytest.approx(31 / 30, abs=0.01)
 
 
+def test_in_low_light_there_is_no_gap_but_where_frames_are_missing(tmp_path: Path) -> None:
+    """From 30 frames a second to 7.5."""
+    packets = film(4)
+    slow = [packet._replace(pts_ns=(4 * number - 3 * 60) * NS // 30) for number, packet in enumerate(packets[60:], 60)]
+    _, writer = writer_for(tmp_path)
+    moment = writer.write(order_of([*packets[:60], *slow]), ignore)
+    assert moment is not None
+    assert moment.info().gaps == ()
+    moment = writer.write(order_of([*packets[:60], *slow[:30], *slow[33:]]), ignore)
+    assert moment is not None
+    [gap] = moment.info().gaps
+    assert gap.length_s == pytest.approx(4 / 7.5, abs=0.01)
+
+
 def test_pictures_that_come_while_it_waits_are_written_as_they_come(tmp_path: Path) -> None:
     """The reader never sees more of a growing moment at risk than one fragment."""
     catalogue, writer = writer_for(tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from missed_moment import clock
+from missed_moment.capture.capture_times import is_plausible
 from missed_moment.capture.microphone import SoundSink
 from missed_moment.capture.worker import Worker
 from missed_moment.clock import NS
@@ -24,9 +25,6 @@ _LOST_NS = NS // 5
 
 When the buffer has run over, ALSA throws away all of it. Not every version of pyalsaaudio says so (0.10 does not).
 """
-
-_STALE_NS = 10 * NS
-"""What a card says of a time longer ago than this, it does not say of what was just read."""
 
 
 class Card(Protocol):
@@ -72,7 +70,7 @@ def captured_ns(samples: int, told_ns: int, waiting: int, now_ns: int) -> int:
     It is not believed where that cannot be. Just after its buffer has run over, ALSA tells what was in memory by chance
     (seen: a time 1.4 million years ahead).
     """
-    if not (0 <= now_ns - told_ns <= _STALE_NS and 0 <= waiting <= PERIOD * PERIODS):
+    if not (is_plausible(told_ns, now_ns) and 0 <= waiting <= PERIOD * PERIODS):
         told_ns, waiting = now_ns, 0
     return told_ns - (waiting + samples) * NS // SAMPLE_RATE
 
@@ -113,9 +111,12 @@ class AlsaCard:
         """Wait for a period. When it began, the card tells: how many samples were waiting at which time."""
         try:
             length, data = self._pcm.read()
-            seconds, nanoseconds, waiting = self._pcm.htimestamp()
         except self._error as error:
             raise MicrophoneError(f"the microphone {self._name} stopped ({error}): plug it in again") from error
+        try:
+            seconds, nanoseconds, waiting = self._pcm.htimestamp()
+        except self._error:  # the buffer has run over since (snd_pcm_htimestamp returns EPIPE); what was read is good
+            seconds = nanoseconds = waiting = 0
         samples = max(0, length)
         told_ns = seconds * NS + nanoseconds
         return data[: samples * SAMPLE_BYTES], captured_ns(samples, told_ns, waiting, clock.monotonic_ns())

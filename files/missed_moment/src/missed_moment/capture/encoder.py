@@ -5,9 +5,17 @@ from fractions import Fraction
 
 import av
 from av.video.frame import PictureType
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
+from missed_moment.clock import NS
 from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.sps import Colour
 
+COLOUR = Colour(primaries=1, transfer=1, matrix=6, full_range=False)
+"""What the encoder is given and says of it: a webcam's own primaries, transfer (BT.709) and matrix (BT.601), which are
+the defaults of USB Video Class 1.5 (3.9.2.6), in limited range, which every player shows right."""
+KEYFRAME_NS = NS
+"""Time between keyframes. Counted in frames, it would be 4 s for a webcam that slows down to a quarter in low light."""
 PEAK, SAVED_S = 1.3, 2.0
 """The most that is ever delivered: so many times the bit rate, and once so many seconds of it ahead.
 
@@ -22,6 +30,42 @@ def bounds(bitrate: int) -> dict[str, str]:
     return {"maxrate": str(round(PEAK * bitrate)), "bufsize": str(round(SAVED_S * bitrate))}
 
 
+def colour_options(colour: Colour) -> dict[str, str]:
+    """Return libav's options that make an encoder say how its colours are to be read."""
+    return {
+        "color_primaries": str(colour.primaries),
+        "color_trc": str(colour.transfer),
+        "colorspace": str(colour.matrix),
+        "color_range": "pc" if colour.full_range else "tv",
+    }
+
+
+class Converter:
+    """Turns whatever frames a webcam delivers into those that the encoder takes: 4:2:0 of one size, `COLOUR`.
+
+    Full range stays full if nobody says otherwise, with PyAV 18, and everything below 16 and above 235 is then lost.
+    """
+
+    def __init__(self, width: int, height: int) -> None:
+        """Set up; one converter serves frames of any kind, and is fast if all are of the same kind."""
+        self._size = width, height
+        self._reformatter = VideoReformatter()
+
+    def convert(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """Return a frame that the encoder takes."""
+        full = frame.format.name.startswith("yuvj") or frame.color_range == ColorRange.JPEG
+        bt709 = frame.colorspace == Colorspace.ITU709
+        return self._reformatter.reformat(
+            frame,
+            *self._size,
+            "yuv420p",
+            src_colorspace=Colorspace.ITU709 if bt709 else Colorspace.ITU601,
+            dst_colorspace=Colorspace.ITU601,
+            src_color_range=ColorRange.JPEG if full else ColorRange.MPEG,
+            dst_color_range=ColorRange.MPEG,
+        )
+
+
 class SoftwareEncoder:
     """libx264 as the ring wants it: a keyframe each second with its headers, no B-frames, no delay."""
 
@@ -34,7 +78,7 @@ class SoftwareEncoder:
         context.time_base = _MICROSECOND
         context.framerate = Fraction(video.fps).limit_denominator(1001)
         context.bit_rate = bitrate
-        context.gop_size = round(video.fps)
+        context.gop_size = 100 * round(video.fps)  # `encode` asks for each keyframe
         context.max_b_frames = 0
         context.options = {
             "preset": "ultrafast",
@@ -42,9 +86,12 @@ class SoftwareEncoder:
             "forced-idr": "1",
             "sc_threshold": "0",
             **bounds(bitrate),
+            **colour_options(COLOUR),
         }
         self._context = context
         self._base_ns: int | None = None
+        self._key_due_ns: int | None = None
+        self._tolerance_ns = round(NS / video.fps / 2)  # a frame may come this much early
 
     def encode(self, frame: av.VideoFrame, pts_ns: int) -> Iterator[VideoPacket]:
         """Encode one picture captured at `pts_ns`; yields what the encoder has ready."""
@@ -52,7 +99,12 @@ class SoftwareEncoder:
             self._base_ns = pts_ns
         frame.pts = (pts_ns - self._base_ns) // 1000
         frame.time_base = _MICROSECOND
-        frame.pict_type = PictureType.NONE  # a webcam's MJPEG calls every picture a keyframe, and x264 obeys
+        if self._key_due_ns is None or pts_ns >= self._key_due_ns - self._tolerance_ns:
+            frame.pict_type = PictureType.I
+            due_ns = pts_ns if self._key_due_ns is None else max(self._key_due_ns, pts_ns - KEYFRAME_NS // 2)
+            self._key_due_ns = due_ns + KEYFRAME_NS
+        else:
+            frame.pict_type = PictureType.NONE  # a webcam's MJPEG calls every picture a keyframe, and x264 obeys
         for packet in self._context.encode(frame):
             assert packet.pts is not None  # noqa: S101 - for the type checker
             yield VideoPacket.of(bytes(packet), self._base_ns + packet.pts * 1000, packet.is_keyframe)

@@ -18,13 +18,25 @@ from picamera2.outputs import Output
 from picamera2.sensor_format import SensorFormat
 
 from missed_moment.capture.camera import VideoSink
-from missed_moment.capture.encoder import bounds
+from missed_moment.capture.capture_times import CaptureTimes
+from missed_moment.capture.encoder import KEYFRAME_NS, bounds, colour_options
 from missed_moment.capture.sensor_modes import SensorMode, choose_mode
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError, is_busy
 from missed_moment.packets import VideoFormat, VideoPacket
+from missed_moment.sps import Colour
 
 log = logging.getLogger(__name__)
+
+_COLOURS = {
+    "Rec709": Colour(1, 1, 1, full_range=False),
+    "SMPTE170M": Colour(6, 1, 6, full_range=False),
+    "sYCC": Colour(1, 13, 6, full_range=True),
+}
+"""libcamera's names of colour spaces (color_space.cpp); picamera2 asks for Rec709 from 1280x720 on."""
+
+_KEYFRAME_LATE_NS = KEYFRAME_NS * 3 // 2
+"""After this time without a keyframe, one is asked for."""
 
 _MODES: dict[str, list[SensorMode]] = {}
 """The modes of each sensor, by the camera's identifier: the kernel's drivers do not change them while we run."""
@@ -60,12 +72,14 @@ class Picamera2Camera:
             encoder = H264Encoder(
                 bitrate=round(video.bitrate_mbps * 1e6), repeat=True, iperiod=video.fps, framerate=video.fps
             )
-            camera.start_recording(encoder, _RingOutput(encoder, sink))
-            width, height = camera.camera_configuration()["main"]["size"]
+            configuration = camera.camera_configuration()
+            colour = _colour(configuration.get("colour_space"))
+            camera.start_recording(encoder, _RingOutput(encoder, sink, colour))
+            width, height = configuration["main"]["size"]
         except (RuntimeError, OSError) as error:
             self.stop()
             raise _refusal(error, f"the camera does not start with {video} ({error}): try a smaller picture") from error
-        return VideoFormat(width, height, video.fps)
+        return VideoFormat(width, height, video.fps, colour)
 
     def stop(self) -> None:
         """Stop filming and let go of the camera."""
@@ -202,29 +216,61 @@ def _mode(device: Any, size: tuple[int, int], bit_depth: int, sent: Any) -> Sens
     )
 
 
+def _colour(colour_space: Any) -> Colour | None:
+    """Return the colours of a libcamera.ColorSpace, whose text is `<libcamera.ColorSpace 'Rec709'>`."""
+    return next((colour for name, colour in _COLOURS.items() if f"'{name}'" in str(colour_space)), None)
+
+
 class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints
     """Passes packets on, and nothing else: it is called where a delay of 200 ms would starve the camera."""
 
-    def __init__(self, encoder: Encoder, sink: VideoSink) -> None:
+    def __init__(self, encoder: Encoder, sink: VideoSink, colour: Colour | None = None) -> None:
         super().__init__()
+        self._colour = colour
         self._encoder = encoder
         self._sink = sink
+        self._times = CaptureTimes("camera")
+        self._force_keyframe: Any = None
+        self._keyframe_due_ns: int | None = None
 
     def _add_stream(self, encoder_stream: Any, *_: Any, **__: Any) -> None:
-        """Bound libx264, the encoder of a Pi 5, before it is opened; the board's own passes a mere name here."""
+        """Bound libx264, the encoder of a Pi 5, before it is opened; the board's own passes a mere name here.
+
+        libx264 is told the colours as well. The board's own writes nothing of them into the stream.
+
+        `force_key_frame` (since picamera2 0.3.32) is for the board's own only: libx264's sets `pict_type` to a string,
+        which PyAV (14.2 and 18.1) refuses with a TypeError that ends the encoder's thread.
+        """
         if hasattr(encoder_stream, "codec_context"):
             encoder_stream.codec_context.options.update(bounds(self._encoder.bitrate))
+            if self._colour is not None:
+                encoder_stream.codec_context.options.update(colour_options(self._colour))
+        else:
+            self._force_keyframe = getattr(self._encoder, "force_key_frame", None)
 
     def outputframe(
         self,
         frame: bytes,
         keyframe: bool = True,
         timestamp: int = 0,
-        packet: Any = None,  # noqa: ARG002 - the interface is picamera2's
+        packet: Any = None,
         audio: bool = False,  # noqa: ARG002
     ) -> None:
         """Take one encoded picture; `timestamp` is in microseconds since the encoder's first picture.
 
         `firsttimestamp` is that picture's SensorTimestamp: CLOCK_MONOTONIC at the start of its exposure.
+        Up to the Pi 4, a buffer of the encoder may be empty, or hold parameter sets and no picture.
         """
-        self._sink(VideoPacket.of(frame, (self._encoder.firsttimestamp + timestamp) * 1000, keyframe))
+        packet = VideoPacket.of(frame, (self._encoder.firsttimestamp + timestamp) * 1000, keyframe)
+        if packet.holds_picture:
+            packet = packet._replace(pts_ns=self._times.of(packet.pts_ns))
+            self._ask_for_keyframe(packet)
+            self._sink(packet)
+
+    def _ask_for_keyframe(self, packet: VideoPacket) -> None:
+        """Ask for a keyframe if none has come in time: `iperiod` counts frames, and a sensor may be slow."""
+        due_ns = self._keyframe_due_ns
+        if packet.keyframe or (due_ns is not None and packet.pts_ns >= due_ns):
+            self._keyframe_due_ns = packet.pts_ns + _KEYFRAME_LATE_NS
+            if not packet.keyframe and self._force_keyframe is not None:
+                self._force_keyframe()

@@ -75,7 +75,7 @@ class SyntheticCamera:
         self._worker.stop()
 
     def _film(self, sink: VideoSink) -> None:
-        width, height, fps = self._format
+        width, height, fps = self._format[:3]
         encoder = SoftwareEncoder(self._format, self._bitrate)
         planes = np.full((height * 3 // 2, width), 128, dtype=np.uint8)
         start_ns, taken = clock.monotonic_ns(), 0

@@ -1,6 +1,7 @@
 """Webcams, through Video4Linux."""
 
 import errno
+import logging
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -10,19 +11,24 @@ import av
 from av.container import InputContainer
 from av.error import FFmpegError
 
-from missed_moment import clock
 from missed_moment.capture import v4l2
 from missed_moment.capture.camera import VideoSink
-from missed_moment.capture.encoder import SoftwareEncoder
+from missed_moment.capture.capture_times import CaptureTimes
+from missed_moment.capture.encoder import Converter, SoftwareEncoder
 from missed_moment.capture.worker import Worker
 from missed_moment.clock import NS
 from missed_moment.config import VideoSettings
 from missed_moment.errors import CameraError
 from missed_moment.packets import VideoFormat
 
+log = logging.getLogger(__name__)
+
 NO_WEBCAM = "no webcam is found: plug one in"
 _NO_DEVICE = frozenset({errno.ENODEV, errno.ENXIO, errno.ENOENT, errno.ENOTTY, errno.EINVAL})
 """The device is gone, or its node does not know VIDIOC_QUERYCAP."""
+
+MANY_DAMAGED = 60
+"""So many damaged frames in a row (2 s at 30 fps) are a fault of the webcam; fewer are skipped."""
 
 
 class Node(NamedTuple):
@@ -122,18 +128,76 @@ class WebcamCamera:
 
     def _encode(self, container: InputContainer, video: VideoFormat, sink: VideoSink) -> None:
         encoder = SoftwareEncoder(video, round(self._video.bitrate_mbps * 1e6))
-        for frame, pts_ns in _frames(container):
+        converter = Converter(video.width, video.height)
+        damaged = _DamagedFrames(self._path)
+        for frame, pts_ns in _frames(container, damaged):
             if self._worker.ends:
                 return
-            picture = frame.reformat(video.width, video.height, "yuv420p")
-            for packet in encoder.encode(picture, pts_ns):
+            try:
+                packets = list(encoder.encode(converter.convert(frame), pts_ns))
+            except FFmpegError as error:
+                damaged.skip(str(error))
+                continue
+            damaged.end_row()
+            for packet in packets:
                 sink(packet)
 
 
-def _frames(container: InputContainer) -> Iterator[tuple[av.VideoFrame, int]]:
-    """Yield decoded pictures and when they were captured; a frame without a time was captured just now."""
-    for frame in container.decode(video=0):
-        if frame.pts is None or frame.time_base is None:
-            yield frame, clock.monotonic_ns()
-        else:
-            yield frame, int(Fraction(frame.pts) * frame.time_base * NS)
+class _DamagedFrames:
+    """Counts the frames that are skipped."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._in_a_row = 0
+        self._reported = False
+
+    def end_row(self) -> None:
+        """Note a good frame."""
+        self._in_a_row = 0
+
+    def skip(self, reason: str) -> None:
+        """Note a damaged frame. Raises CameraError if it is one of too many in a row."""
+        self._in_a_row += 1
+        if not self._reported:
+            self._reported = True
+            log.warning("the webcam %s delivered a damaged frame (%s): such frames are skipped", self._path, reason)
+        if self._in_a_row >= MANY_DAMAGED:
+            raise CameraError(
+                errno.EIO,
+                f"the last {MANY_DAMAGED} frames of the webcam {self._path} are damaged ({reason}): plug it into "
+                "another port, without a hub",
+            )
+
+
+def _frames(container: InputContainer, damaged: _DamagedFrames) -> Iterator[tuple[av.VideoFrame, int]]:
+    """Yield decoded frames and when they were captured; the damaged ones are skipped.
+
+    libavdevice passes on a buffer that the driver marked as damaged as a packet of 0 bytes, which a decoder would take
+    for the end of the stream (v4l2.c, mmap_read_frame). EIO may be a temporary fault (the kernel's documentation of
+    VIDIOC_DQBUF).
+    """
+    times = CaptureTimes("webcam")
+    packets = container.demux(video=0)
+    while True:
+        try:
+            packet = next(packets)
+        except StopIteration:
+            return
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            damaged.skip(error.strerror or str(error))
+            packets = container.demux(video=0)  # a generator that raised has ended
+            continue
+        pts, time_base = packet.pts, packet.time_base
+        captured_ns = times.of(None if pts is None or time_base is None else int(Fraction(pts) * time_base * NS))
+        try:
+            frames = packet.decode() if packet.size else []
+        except FFmpegError as error:
+            damaged.skip(str(error))
+            continue
+        if not frames:
+            damaged.skip("it holds no image")
+        for frame in frames:
+            assert isinstance(frame, av.VideoFrame)  # noqa: S101 - for the type checker
+            yield frame, captured_ns

@@ -66,6 +66,10 @@ class MomentInfo(_Record):
     temperature_c: float | None = None
     undervoltage: bool | None = None
     restarts: Restarts | None = None
+    continues: int | None = None
+    """The moment before this one, if the format of the camera's frames changed between them."""
+    continued: bool = False
+    """Whether the moment after this one goes on with frames of another format."""
 
     @property
     def created_s(self) -> int:

@@ -1,7 +1,6 @@
 """Packets in, fragments of a clip out: the one place where capture time becomes time in a file."""
 
 import itertools
-import statistics
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,11 +11,10 @@ from missed_moment.clips.mp4 import MOVIE_TIMESCALE, ClipFile, Sample, Track, vi
 from missed_moment.clips.soundtrack import Soundtrack
 from missed_moment.clock import NS
 from missed_moment.durable import Disk, SequentialFile
+from missed_moment.frame_gaps import missing_frames
 from missed_moment.h264 import ParameterSets
 from missed_moment.packets import SAMPLE_RATE, Packet, VideoFormat, VideoPacket
 
-GAP = 1.5
-"""Pictures further apart than this many frame durations have a gap between them."""
 SILENCE_S = 0.01
 """Silence that lasts no longer is none that anybody lost."""
 
@@ -51,11 +49,15 @@ class GrowingClip:
         Raises BitstreamError where that has no parameter sets, OSError as the disk does.
         """
         self.base_ns = first.pts_ns
-        self.video = video
         self._ticks = -1
         self._last_ns = first.pts_ns
         self._parameters = ParameterSets.find(first)
-        self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation)
+        if sequence := self._parameters.sequence():  # `video` may be that of a camera that was started since
+            same_camera = (video.width, video.height) == sequence[:2]
+            colour = sequence.colour or (video.colour if same_camera else None)
+            video = VideoFormat(sequence.width, sequence.height, video.fps, colour)
+        self.video = video
+        self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation, video.colour)
         self._sound = sound
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="sound")
         self._file = SequentialFile.create(disk, path)
@@ -111,7 +113,7 @@ class GrowingClip:
 
     def facts(self) -> "Facts":
         """Describe what is written."""
-        return facts(self._track, self.video.fps)
+        return facts(self._track)
 
     def sound_info(self) -> SoundInfo | None:
         """Describe the sound that is written; None where there is none."""
@@ -142,18 +144,21 @@ def gops(packets: Iterable[VideoPacket]) -> Iterator[list[VideoPacket]]:
         yield group
 
 
-def facts(track: Track, fps: float | None = None) -> Facts:
-    """Describe a track; without `fps`, the usual distance of its own pictures stands for it."""
+def facts(track: Track) -> Facts:
+    """Describe a track."""
     times = [sample.time for sample in track.samples]
-    distances = [after - before for before, after in itertools.pairwise(times)]
-    usual = track.timescale / fps if fps else statistics.median(distances or [track.nominal])
-    missing = [(at, distance) for at, distance in zip(times, distances, strict=False) if distance > GAP * usual]
+    intervals = [after - before for before, after in itertools.pairwise(times)]
+    missing = [
+        (time, interval)
+        for index, (time, interval) in enumerate(zip(times, intervals, strict=False))
+        if missing_frames(intervals, index, track.nominal)
+    ]
     return Facts(
         duration_s=round(sum(track.durations()) / track.timescale, 3),
         pictures=len(times),
         width=track.width,
         height=track.height,
-        gaps=tuple(_gap(at / track.timescale, distance / track.timescale) for at, distance in missing),
+        gaps=tuple(_gap(at / track.timescale, interval / track.timescale) for at, interval in missing),
     )
 
 

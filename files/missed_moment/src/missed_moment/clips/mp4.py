@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 from missed_moment.durable import Data, SequentialFile
 from missed_moment.errors import ClipError
+from missed_moment.sps import Colour
 
 MAX_SIZE = 2**32 - 1
 """Chunk offsets have 32 bits here, and FAT32, which sticks are made with, ends a file there too."""
@@ -76,16 +77,25 @@ class Track:
         return _durations([sample.time for sample in self.samples], self.nominal)
 
 
-def video_track(avcc: bytes, width: int, height: int, fps: float, rotation: int = 0) -> Track:
+def video_track(
+    avcc: bytes, width: int, height: int, fps: float, rotation: int = 0, colour: Colour | None = None
+) -> Track:
     """Make an H.264 track; `rotation` is clockwise and costs nothing: players turn the picture."""
     entry = _box(
         b"avc1",
         struct.pack(">6xH16xHHII4xH32xHh", 1, width, height, 0x480000, 0x480000, 1, 24, -1),
         _box(b"avcC", avcc),
+        _colour(colour) if colour else b"",
         _box(b"pasp", struct.pack(">II", 1, 1)),
     )
     matrix = {0: IDENTITY, 90: (0, 1, -1, 0), 180: (-1, 0, 0, -1), 270: (0, -1, 1, 0)}[rotation]
     return Track(b"vide", MOVIE_TIMESCALE, entry, round(MOVIE_TIMESCALE / fps), width, height, matrix)
+
+
+def _colour(colour: Colour) -> bytes:
+    """12: 12.1.5: which matrix and range, for players that do not look into the stream."""
+    *code_points, full_range = colour
+    return _box(b"colr", struct.pack(">4sHHHB", b"nclx", *code_points, full_range << 7))
 
 
 def sound_track(config: bytes, rate: int, frame: int, skip: int) -> Track:

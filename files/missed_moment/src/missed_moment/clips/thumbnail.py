@@ -6,11 +6,14 @@ from pathlib import Path
 import av
 import numpy as np
 from av.error import FFmpegError
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from missed_moment.errors import ClipError
+from missed_moment.sps import UNSPECIFIED
 
 WIDTH = 320
 """Pixels; the height follows the picture."""
+_HD = (1280, 720)
 
 
 def from_keyframe(access_unit: bytes, rotation: int = 0) -> bytes:
@@ -36,6 +39,23 @@ def from_clip(clip: Path) -> bytes:
         raise ClipError(f"no picture of {clip} can be decoded for a thumbnail ({error})") from error
 
 
+def _rgb(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
+    """Convert a frame. PyAV 14.2 ignores its matrix; if the stream names none, players choose one by the size."""
+    hd = frame.width >= _HD[0] and frame.height >= _HD[1]
+    if frame.colorspace != Colorspace.ITU709 and not (frame.colorspace == UNSPECIFIED and hd):
+        return frame.reformat(width, height, "rgb24")
+    return VideoReformatter().reformat(
+        frame,
+        width,
+        height,
+        "rgb24",
+        src_colorspace=Colorspace.ITU709,
+        dst_colorspace=Colorspace.ITU601,  # of no account for RGB, but if it were the same, 14.2 would set neither
+        src_color_range=ColorRange.JPEG if frame.color_range == ColorRange.JPEG else ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+    )
+
+
 def _jpeg(frame: av.VideoFrame, rotation: int) -> bytes:
     on_its_side = rotation % 180 != 0
     width, height = (frame.height, frame.width) if on_its_side else (frame.width, frame.height)
@@ -45,7 +65,7 @@ def _jpeg(frame: av.VideoFrame, rotation: int) -> bytes:
     encoder.pix_fmt = "yuvj420p"
     encoder.time_base = Fraction(1, 1)
     size = (encoder.height, encoder.width) if on_its_side else (encoder.width, encoder.height)
-    turned = np.rot90(frame.reformat(*size, "rgb24").to_ndarray(), -rotation // 90)
+    turned = np.rot90(_rgb(frame, *size).to_ndarray(), -rotation // 90)
     small = av.VideoFrame.from_ndarray(np.ascontiguousarray(turned, dtype=np.uint8), format="rgb24").reformat(
         format="yuvj420p"
     )

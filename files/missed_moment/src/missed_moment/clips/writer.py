@@ -17,18 +17,16 @@ from missed_moment import __version__, clock
 from missed_moment.clips import names, thumbnail
 from missed_moment.clips.catalogue import Catalogue, Moment, MomentInfo
 from missed_moment.clips.growing import Fragment, GrowingClip
+from missed_moment.clips.parts import Part, parts
 from missed_moment.clips.room import Room, is_full
 from missed_moment.clips.soundtrack import Soundtrack
 from missed_moment.durable import replace_file
 from missed_moment.errors import ClipError, MissedMomentError, StoreError
 from missed_moment.ladder import Restarts
-from missed_moment.packets import Packet, VideoFormat, VideoPacket
+from missed_moment.packets import VideoFormat
 from missed_moment.ring import Take
 
 log = logging.getLogger(__name__)
-
-FRAGMENT_NS = clock.NS
-"""Length of a fragment after the press, each synced: so much of a growing moment is at risk at most."""
 
 
 class Board(Protocol):
@@ -55,8 +53,9 @@ class Order:
     """One moment to be written; with sound if it is `audible`.
 
     The recorder may add `presses` until the take has ended, and set `withdrawn` at any time; the writer tells
-    how far it is: `sequence` once it has one, `kept` once the history is durable, and since when it has been
-    waiting for the disk in `disk_since_ns`.
+    how far it is: `sequence` once it has one, `earlier` sequences if the format of the frames changed (each format
+    becomes a moment of its own), `kept` once the history is durable, and since when it has been waiting for the disk
+    in `disk_since_ns`.
     """
 
     take: Take
@@ -66,8 +65,18 @@ class Order:
     audible: bool = False
     withdrawn: bool = False
     sequence: int | None = None
+    earlier: tuple[int, ...] = ()
     kept: bool = False
     disk_since_ns: int | None = None
+
+    @property
+    def sequences(self) -> tuple[int, ...]:
+        """The numbers of all moments that it has become, or is becoming."""
+        return tuple(dict.fromkeys(number for number in (*self.earlier, self.sequence) if number is not None))
+
+    def has_no_moment(self) -> None:
+        """Note that its moments are deleted: their numbers may be other moments' from now on."""
+        self.earlier, self.sequence = (), None
 
     @contextmanager
     def on_disk(self) -> Iterator[None]:
@@ -111,56 +120,72 @@ class MomentWriter:
         what was kept is finished and visible, or (where not even that can be written) lies in the store and is finished
         at the next start.
         """
-        first = _first(order)
-        if first is None:
+        if not _begins(order):
             return None
+        moment: Moment | None = None
+        for part in parts(order.take):
+            if order.withdrawn:
+                return None
+            if moment is not None:
+                order.earlier = (*order.earlier, moment.sequence)
+                order.room = max(1, order.room - moment.size)
+            try:
+                written = self._write_part(order, part, on_kept)
+            except MissedMomentError as error:
+                if part.newest:
+                    raise
+                log.warning("what was captured before the format of the camera's frames changed is lost: %s", error)
+                continue
+            if written is None:
+                return None
+            moment = written
+        return moment
+
+    def _write_part(self, order: Order, part: Part, on_kept: Callable[[Order], None]) -> Moment | None:
         incoming = None
         try:
             with order.on_disk():
                 self._catalogue.prepare()
                 self._room.assure(order.room)
                 order.sequence, incoming = self._room.making(self._catalogue.begin)
-            return self._write(order, incoming, first, on_kept)
+            return self._write(order, part, incoming, on_kept)
         except MissedMomentError:
-            self._clear_up(order, incoming)
+            self._clear_up(order, part, incoming)
             raise
         except OSError as error:
             what = f"moment {order.sequence}" if order.sequence else "a moment"
-            self._clear_up(order, incoming)
+            self._clear_up(order, part, incoming)
             raise StoreError(
-                f"{what} {'ends early' if order.kept else 'could not be kept'} ({error.strerror}): "
+                f"{what} {'ends early' if part.durable else 'could not be kept'} ({error.strerror}): "
                 f"see that the disk of {self._catalogue.root} is sound and has room"
             ) from error
 
-    def _write(
-        self, order: Order, incoming: Path, first: VideoPacket, on_kept: Callable[[Order], None]
-    ) -> Moment | None:
-        picture = next(packet.data for packet in reversed(order.take.history) if packet.keyframe)
+    def _write(self, order: Order, part: Part, incoming: Path, on_kept: Callable[[Order], None]) -> Moment | None:
         disk, path = self._catalogue.disk, incoming / names.CLIP
-        sound = Soundtrack(first.pts_ns, self.label.offset_ms) if order.audible else None
+        sound = Soundtrack(part.first.pts_ns, self.label.offset_ms) if order.audible else None
 
         def create() -> GrowingClip:
             if path.exists():  # without a whole head, for want of room
                 disk.remove(path)
-            return GrowingClip(disk, path, first, order.video, self.label.rotation, sound)
+            return GrowingClip(disk, path, part.first, order.video, self.label.rotation, sound)
 
         with order.on_disk():
             growing = self._room.making(create)
         with closing(growing) as clip:
             trouble = None
             try:
-                for batch in _batches(order.take):
+                for batch in part.batches():
                     if order.kept:  # room for what was kept is there, and each press since has made the moment longer
                         with order.on_disk():
                             self._room.assure(sum(len(packet.data) for packet in batch))
                     self._write_fragments(clip, clip.fragments(batch), order)
                     if order.withdrawn:
                         return None
-                    if not order.kept:
-                        self._make_kept(clip, order, incoming, on_kept)
+                    if not part.durable:
+                        self._make_durable(clip, order, part, incoming, on_kept)
                 self._write_fragments(clip, clip.ending(), order)
             except (OSError, ClipError) as error:
-                if not order.kept:
+                if not part.durable:
                     raise
                 trouble = error  # what was kept is finished all the same
             self._wait_decided()  # until it is visible, no stick gets it
@@ -168,23 +193,27 @@ class MomentWriter:
                 return None
             with order.on_disk():
                 clip.cut()
-                info = self._describe(clip, order)
+                info = self._describe(clip, order, part)
                 self._write_info(incoming, info)
-                self._add_thumbnail(incoming, picture)
+                self._add_thumbnail(incoming, part.last_keyframe.data)
                 self._room.making(partial(clip.finish, info.created_s))
                 moment = self._room.making(partial(self._catalogue.publish, incoming))
         if trouble is not None:
             raise trouble
         return moment
 
-    def _make_kept(self, clip: GrowingClip, order: Order, incoming: Path, on_kept: Callable[[Order], None]) -> None:
+    def _make_durable(
+        self, clip: GrowingClip, order: Order, part: Part, incoming: Path, on_kept: Callable[[Order], None]
+    ) -> None:
         """The history is synced; once its names are, it is kept."""
         with order.on_disk():
             self._catalogue.sync(incoming)
-        order.kept = True
-        on_kept(order)
+        part.durable = True
+        if part.newest and not order.kept:
+            order.kept = True
+            on_kept(order)
         with order.on_disk():  # should the power go before the end, this is what recovery finds besides the clip
-            self._room.making(partial(self._catalogue.write_info, incoming, self._describe(clip, order)))
+            self._room.making(partial(self._catalogue.write_info, incoming, self._describe(clip, order, part)))
 
     def _write_fragments(self, clip: GrowingClip, fragments: Iterable[Fragment], order: Order) -> None:
         for fragment in fragments:
@@ -204,7 +233,7 @@ class MomentWriter:
                 raise
             log.warning("%s keeps the description it has (%s)", incoming.name, error)
 
-    def _describe(self, clip: GrowingClip, order: Order) -> MomentInfo:
+    def _describe(self, clip: GrowingClip, order: Order, part: Part) -> MomentInfo:
         start = clock.wall_time(clip.base_ns)
         assert order.sequence is not None  # noqa: S101 - given before the clip was created
         return MomentInfo(
@@ -221,6 +250,8 @@ class MomentWriter:
             undervoltage=self._board.undervoltage(),
             restarts=self._restarts(),
             sound=clip.sound_info(),
+            continues=order.earlier[-1] if order.earlier else None,
+            continued=part.continued,
             **clip.facts(),
         )
 
@@ -231,9 +262,9 @@ class MomentWriter:
         except (ClipError, OSError) as error:  # no room for it, at worst
             log.warning("%s has no thumbnail: %s", incoming.name, error)
 
-    def _clear_up(self, order: Order, incoming: Path | None) -> None:
+    def _clear_up(self, order: Order, part: Part, incoming: Path | None) -> None:
         """Remove what was not kept. Where even that fails, the next start does it."""
-        if incoming is None or order.kept or order.withdrawn:
+        if incoming is None or part.durable or order.withdrawn:
             return
         try:
             self._catalogue.discard(incoming)
@@ -242,25 +273,6 @@ class MomentWriter:
             log.warning("%s could not be removed (%s); it is looked at again at the next start", incoming, error)
 
 
-def _first(order: Order) -> VideoPacket | None:
-    """Wait for the frame that a moment begins with, just after start or after "forget"; None if none is wanted."""
-    first = order.take.first()
-    return None if order.withdrawn else first
-
-
-def _batches(take: Take) -> Iterator[list[Packet]]:
-    """Yield the history in one piece, then what is captured from then on, in pieces of a fragment each."""
-    if take.history:
-        yield [*take.pcm_history, *take.history]
-        take.forget_history()
-    batch: list[Packet] = []
-    began_ns: int | None = None
-    for packet in take.live():
-        if isinstance(packet, VideoPacket):
-            if began_ns is not None and (packet.keyframe or packet.pts_ns - began_ns >= FRAGMENT_NS):
-                yield batch
-                batch, began_ns = [], None
-            began_ns = packet.pts_ns if began_ns is None else began_ns
-        batch.append(packet)
-    if batch:
-        yield batch
+def _begins(order: Order) -> bool:
+    """Wait for the frame that a moment begins with, just after start or after "forget"; False if none is wanted."""
+    return order.take.first() is not None and not order.withdrawn

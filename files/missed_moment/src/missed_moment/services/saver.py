@@ -251,9 +251,9 @@ class Saver:
             self._forgetting_since_ns = clock.monotonic_ns()
             try:
                 for order in forgetting.orders:
-                    if order.sequence is not None:
-                        self._catalogue.forget(order.sequence)
-                        order.sequence = None  # it may be another moment's from now on
+                    for sequence in order.sequences:
+                        self._catalogue.forget(sequence)
+                    order.has_no_moment()
             except OSError as error:
                 self._unforgotten = True
                 self._health.report(
