@@ -14,8 +14,10 @@ TARGET = Path(__file__).parents[1] / "docs" / "reference" / "settings.md"
 HEAD = """# Settings
 
 `missed-moment.toml` lies on the boot partition (`/boot/firmware`), and any computer can edit it. Every key is
-optional. A key that is unknown or out of range becomes one line in `missed-moment status` and LED code 7; its default
-is used, and recording goes on. This page is made from the code by `make format`.
+optional. A line that is not TOML and a key that is unknown or out of range become one line each in
+`missed-moment status` and LED code 7; the default is used, every other line is in force, and recording goes on. If such
+a line may be about sound, sound is off until it is corrected; if it may be about `switch_pin`, the camera is off. The
+file may have up to 64 KiB. This page is made from the code by `make format`.
 """
 BOARDS = {"512 MB": 416, "1 GB": 900, "2 GB": 1850, "4 GB": 3800}
 """Boards by their memory, and about how many MiB of it Linux has (MemTotal)."""

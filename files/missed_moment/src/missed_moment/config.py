@@ -1,23 +1,25 @@
 """Settings: what the owner may write into `missed-moment.toml`, and what is used where they wrote nonsense.
 
 The file lies on the FAT boot partition and is edited on any computer, by anyone. So no content of it can stop
-the recorder: every key that is unknown or out of range becomes one line that says what is allowed, and its
-default is used. The models below are the reference: the docs are made from them.
+the recorder: every key that is unknown or out of range, and every line that is not TOML, becomes one line that says
+what is allowed, and its default is used; except that a slip never switches a microphone or a camera on. The models
+below are the reference: the docs are made from them.
 """
 
 import json
 import reprlib
-import tomllib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError
 
-from missed_moment import clock
-from missed_moment.errors import SettingsError
+from missed_moment import clock, lenient_toml, private_side, settings_file
+from missed_moment.errors import SettingsError, reason
+from missed_moment.lenient_toml import BadLine
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -147,48 +149,82 @@ class Settings(_Table):
     network: NetworkSettings = NetworkSettings()
 
 
+_MOST_PROBLEMS = 50
+_SOUND_OFF = "sound is off until this is corrected"
+_CAMERA_OFF = "the camera is off until this is corrected, for the line may be about its switch"
+
+
 @dataclass(frozen=True)
 class Loaded:
     """Settings that can be used, and a line for each thing in the file that could not."""
 
     settings: Settings = field(default_factory=Settings)
     problems: tuple[str, ...] = ()
+    camera_allowed: bool = True
+    """False if the settings may name a switch that turns the camera off, and it is not known which pin that has."""
 
 
-def load(path: Path) -> Loaded:
+def load(path: Path, fstab: Path = Path("/etc/fstab")) -> Loaded:
     """Read settings from `path`. Never raises: what cannot be read or used is a problem, and a default.
 
-    A file that is not there is not a problem: every key is optional.
+    A file that is not there is not a problem: every key is optional. If it cannot be read, or the file system that
+    fstab(5) lists for it is not mounted, nobody knows what is switched off: then sound and camera are.
     """
+    if where := settings_file.unmounted(path, fstab):
+        return _unreadable(f"{where} is not mounted, so {path.name} is not read; mount it and restart the recorder")
+    misnamed = settings_file.misnamed(path)
+    loaded, *others = [found for found in map(_read, (path, *misnamed)) if found is not None] or [Loaded()]
+    for other in others:
+        loaded = _restricted(loaded, other)
+    hint = "Windows shows the end of a name if you switch on its file name extensions"
+    renamed = (f"{other.name} has the wrong name; rename it to {path.name} ({hint})" for other in misnamed)
+    return replace(loaded, problems=(*loaded.problems, *renamed))
+
+
+def _read(path: Path) -> Loaded | None:
+    """Read one file; None if there is none."""
     try:
-        text = path.read_bytes().decode("utf-8-sig")  # Notepad writes a byte order mark
+        data = settings_file.read(path)
     except FileNotFoundError:
-        return Loaded()
-    except OSError as error:
-        return Loaded(problems=(f"{path} cannot be read ({error.strerror}); all defaults are used",))
-    except UnicodeDecodeError as error:
-        return Loaded(problems=(f"{path} is not UTF-8 text (byte {error.start}); all defaults are used",))
-    return parse(text, name=path.name)
+        return None
+    except (OSError, SettingsError) as error:
+        return _unreadable(f"{path} cannot be read ({reason(error)}); write it again")
+    text, note = lenient_toml.decode(data)
+    return parse(text, path.name, note)
 
 
-def parse(text: str, name: str = "missed-moment.toml") -> Loaded:
-    """Read settings from TOML text; `name` is what problems call it."""
+def parse(text: str, name: str = "missed-moment.toml", note: tuple[int, str] | None = None) -> Loaded:
+    """Read settings from TOML text; `name` is what problems call it, `note` a line and what is wrong with it."""
+    document = lenient_toml.read(text)
+    problems = [*document.notes, *([note] if note else [])]
+    sound_off = camera_off = False
     try:
-        tables = tomllib.loads(text)
-    except ValueError as error:  # TOMLDecodeError, and integers too long for Python
-        return Loaded(problems=(f"{name} is not TOML: {error}; all defaults are used",))
-    except RecursionError:
-        return Loaded(problems=(f"{name} nests too deep; all defaults are used",))
-    try:
-        settings, problems = Settings.model_validate(tables), {}
-    except ValidationError as refused:
+        settings, refused = Settings.model_validate(document.tables), {}
+    except ValidationError as error:
         # A list or a table can be wrong in several places: its key still gets one line.
-        problems = {_key(error): _explain(error) for error in reversed(refused.errors())}
-        settings = Settings.model_validate(_without(tables, problems))
+        refused = {_key(detail): detail for detail in reversed(error.errors())}
+        settings = Settings.model_validate(_without(document.tables, refused))
+    for header, *below in _with_what_is_below(document.bad):
+        sound = any(map(private_side.line_may_mean_sound, (header, *below)))
+        switch = any(map(private_side.line_may_mean_switch, (header, *below)))
+        sound_off, camera_off = sound_off or sound, camera_off or switch
+        problems.append((header.number, f"{header.message}{_consequences(sound, switch)}"))
+    enabled = settings.sound.enabled and "enabled" in settings.sound.model_fields_set
+    for key, detail in refused.items():
+        known, value = detail["type"] != "extra_forbidden", _value(document.tables, key)
+        sound = private_side.refusal_may_mean_sound(key, value, known, enabled)
+        switch = private_side.refusal_may_mean_switch(key, value)
+        sound_off, camera_off = sound_off or sound, camera_off or switch
+        line = document.lines.get(key) or document.lines.get(key[:1], 0)
+        problems.append((line, _explain(detail) + _consequences(sound, switch)))
     if clash := _pin_clash(settings):
-        settings = settings.model_copy(update={"button": ButtonSettings(), "led": LedSettings()})
-        problems["button", "pin"] = clash
-    return Loaded(settings, tuple(f"{name}: {line}" for _, line in sorted(problems.items())))
+        settings, message, switch = clash
+        camera_off = camera_off or switch
+        problems.append((document.lines.get(("button",), 0), message + _consequences(False, switch)))
+    lines = [f"{name}, line {line}: {message}" if line else f"{name}: {message}" for line, message in sorted(problems)]
+    if len(lines) > _MOST_PROBLEMS:
+        lines[_MOST_PROBLEMS:] = [f"{name}: {len(lines) - _MOST_PROBLEMS} more lines are not used"]
+    return Loaded(_silenced(settings) if sound_off else settings, tuple(lines), camera_allowed=not camera_off)
 
 
 def look_up(settings: Settings, name: str) -> Any:
@@ -211,8 +247,11 @@ def _explain(error: "ErrorDetails") -> str:
     key = _key(error)
     table = Settings.model_fields[key[0]].default if key[0] in Settings.model_fields else None
     if error["type"] == "extra_forbidden":
-        known = ", ".join(type(table or Settings()).model_fields)
-        return f"{_spell(key)} is not a setting; what there is: {known}"
+        known = list(type(table or Settings()).model_fields)
+        nearest = "".join(f" (the nearest is {name})" for name in get_close_matches(key[-1], known, 1))
+        return f"{_spell(key)} is not a setting; what there is: {', '.join(known)}{nearest}"
+    if isinstance(error["input"], list) and len(key) == 1:
+        return f"{lenient_toml.list_of_tables(key[0])}; its defaults are used"
     if len(key) == 1 or not isinstance(table, _Table):
         return f"{_spell(key)} must be a table, as in [{key[0]}]; its defaults are used"
     allowed = error["msg"].removeprefix("Input ")
@@ -239,13 +278,60 @@ def _without(tables: Mapping[str, Any], keys: Iterable[tuple[str, ...]]) -> dict
     return copy
 
 
-def _pin_clash(settings: Settings) -> str | None:
-    """Say which pins are given two jobs: then neither can be trusted, and all go back to their defaults."""
-    pins = [settings.button.pin, settings.led.pin, settings.button.switch_pin]
-    used = [pin for pin in pins if pin is not None]
+def _pin_clash(settings: Settings) -> tuple[Settings, str, bool] | None:
+    """Return settings without pins that are given two jobs, the message, and whether the switch is among them.
+
+    Neither of two such pins can be trusted, so all but the switch's go back to their defaults.
+    """
+    button, led = settings.button, settings.led
+    used = [pin for pin in (button.pin, led.pin, button.switch_pin) if pin is not None]
     if len(set(used)) == len(used):
         return None
-    return (
-        f"[button] pin = {pins[0]}, [led] pin = {pins[1]}, [button] switch_pin = {pins[2]}: "
-        "each must be a pin of its own; the defaults of [button] and [led] are used"
+    free = button.switch_pin not in {button.pin, led.pin, ButtonSettings().pin, LedSettings().pin}
+    defaults = ButtonSettings(switch_pin=button.switch_pin if free else None)
+    message = (
+        f"[button] pin = {button.pin}, [led] pin = {led.pin}, [button] switch_pin = {button.switch_pin}: each must be "
+        f"a pin of its own; the defaults of [button] and [led]{' besides switch_pin' * free} are used"
     )
+    lost = button.switch_pin is not None and not free
+    return settings.model_copy(update={"button": defaults, "led": LedSettings()}), message, lost
+
+
+def _with_what_is_below(bad: Iterable[BadLine]) -> Iterator[list[BadLine]]:
+    """Yield each line that is not TOML; if it is a header, with the lines below it, whose table is not known."""
+    lines: list[BadLine] = []
+    for line in bad:
+        if line.message and lines:
+            yield lines
+            lines = []
+        lines.append(line)
+    if lines:
+        yield lines
+
+
+def _consequences(sound_off: bool, camera_off: bool) -> str:
+    return f"; {_SOUND_OFF}" * sound_off + f"; {_CAMERA_OFF}" * camera_off
+
+
+def _silenced(settings: Settings) -> Settings:
+    return settings.model_copy(update={"sound": settings.sound.model_copy(update={"enabled": False})})
+
+
+def _unreadable(problem: str) -> Loaded:
+    """Return what is in force if nobody knows what the owner has switched off."""
+    return Loaded(_silenced(Settings()), (f"{problem}; until then camera and sound are off",), camera_allowed=False)
+
+
+def _restricted(loaded: Loaded, other: Loaded) -> Loaded:
+    """Return `loaded` without what `other` switches off."""
+    switch_pin = other.settings.button.switch_pin
+    agreed = other.camera_allowed and switch_pin in {None, loaded.settings.button.switch_pin}
+    settings = loaded.settings if other.settings.sound.enabled else _silenced(loaded.settings)
+    return replace(loaded, settings=settings, camera_allowed=loaded.camera_allowed and agreed)
+
+
+def _value(tables: Mapping[str, Any], key: tuple[str, ...]) -> Any:
+    value: Any = tables
+    for part in key:
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value

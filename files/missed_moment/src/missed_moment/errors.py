@@ -13,7 +13,7 @@ class MissedMomentError(Exception):
 
 
 class SettingsError(MissedMomentError, ValueError):
-    """There is no setting of that name."""
+    """There is no setting of that name, or a file is too large to be settings."""
 
 
 class CameraError(MissedMomentError, OSError):

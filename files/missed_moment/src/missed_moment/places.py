@@ -26,3 +26,11 @@ class Places:
 def settings_file() -> Path:
     """Return the first of `SETTINGS` whose directory is there."""
     return next((path for path in SETTINGS if path.parent.is_dir()), SETTINGS[-1])
+
+
+def mount_point(path: Path, fstab: str) -> Path | None:
+    """Return where the file system with `path` belongs, by fstab(5); None if that is the root file system's."""
+    entries = (line.split() for line in fstab.splitlines() if not line.lstrip().startswith("#"))
+    places = (entry[1] for entry in entries if len(entry) > 1)
+    above = [Path(place) for place in places if place != "/" and path.is_relative_to(place)]
+    return max(above, key=lambda place: len(place.parts), default=None)

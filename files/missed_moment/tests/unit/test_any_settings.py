@@ -1,4 +1,4 @@
-"""Whatever TOML lies on the boot partition, the recorder starts and films.
+"""Whatever TOML lies on the boot partition, the recorder starts, and films unless it may name a switch.
 
 MISSED_MOMENT_SETTINGS sets how many files are tried; `make prove` tries 10,000.
 """
@@ -47,8 +47,11 @@ def test_the_recorder_starts_and_films(text: str) -> None:
         recorder = Recorder(loaded, Still(), None, Path(store), LocalDisk(), Board(), lambda _: None)
         recorder.start()
         try:
-            while not recorder.ring.state().pictures:
+            assert recorder.wait_settled(30)
+            while loaded.camera_allowed and not recorder.ring.state().pictures:
                 assert threading.active_count() > threads
+            assert recorder.ring.state().pictures or not loaded.camera_allowed
+            assert recorder.status().state != "off" or not loaded.camera_allowed
         finally:
             assert recorder.stop(30)
     problems = recorder.health.faults().get(Fault.SETTINGS, "")

@@ -121,7 +121,7 @@ def test_the_status_says_what_is_wrong_with_the_settings(tmp_path: Path, socket:
         told = missed_moment("status", "--socket", socket).stdout
         process.send_signal(signal.SIGTERM)
         _, said = process.communicate(timeout=30)
-    assert "s.toml: [video] widht is not a setting" in told
+    assert "s.toml, line 2: [video] widht is not a setting" in " ".join(told.split())
     assert b"lgpio cannot be imported" in said  # there is no GPIO here
     assert b"Fallback" not in said
 

@@ -29,6 +29,7 @@ def test_what_is_written_is_used(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
+        ("[moment]\nbefore_s = 999", ["missed-moment.toml, line 2: [moment] before_s = 999"]),
         ("[video]\nwidth = 4800", ["[video] width = 4800", "less than or equal to 1920", "pixels", "1280 is used"]),
         ("[video]\nwidth = 1281", ["multiple of 16", "1280 is used"]),
         ('[video]\nwidth = "1280"', ["[video] width = '1280'", "valid integer"]),
@@ -66,9 +67,7 @@ def test_a_bad_key_leaves_its_neighbours_alone() -> None:
     assert loaded.settings.moment.after_s == 5
 
 
-@pytest.mark.parametrize(
-    "content", [b"\xff\xfe\x00", b"[video", b"a" * 100_000, b"x = " + b"[" * 5000, b"n = " + b"9" * 5000]
-)
+@pytest.mark.parametrize("content", [b"[video", b"x = " + b"[" * 5000, b"n = " + b"9" * 5000])
 def test_a_file_that_is_no_toml_is_one_problem(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "missed-moment.toml"
     path.write_bytes(content)
@@ -77,8 +76,22 @@ def test_a_file_that_is_no_toml_is_one_problem(tmp_path: Path, content: bytes) -
     assert len(loaded.problems) == 1
 
 
+@pytest.mark.parametrize(
+    "content", [b"a" * 70_000, b"\0" * 512, b"\xff\xfe\x00", bytes(range(256)), b"# " + b"-" * 2**20]
+)
+def test_nobody_knows_what_a_damaged_or_huge_file_switches_off(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "missed-moment.toml"
+    path.write_bytes(content)
+    loaded = load(path)
+    assert not loaded.settings.sound.enabled
+    assert not loaded.camera_allowed
+    assert loaded.problems
+
+
 def test_a_directory_in_its_place_is_one_problem(tmp_path: Path) -> None:
-    assert "cannot be read" in load(tmp_path).problems[0]
+    loaded = load(tmp_path)
+    assert "cannot be read" in loaded.problems[0]
+    assert not loaded.camera_allowed
 
 
 @given(toml_files)

@@ -77,6 +77,7 @@ class Recorder:
         self._board = board
         self._exposure = exposure
         self._exposed = False
+        self._allowed = loaded.camera_allowed
         self._switched_on = True
         self._show = show
         self._size = size = ring_size(settings)
@@ -117,11 +118,13 @@ class Recorder:
         self._clerk = threading.Thread(target=self._keep_time, name="clerk", daemon=True)
 
     def start(self) -> None:
-        """Film. What is wrong with settings or store is a fault, and no reason not to."""
+        """Film. What is wrong with settings or store is a fault, and no reason not to, unless it hides a switch."""
         if self._problems:
             self.health.report(Fault.SETTINGS, "\n".join(self._problems))
         self._ladder.begin()
         self._look_for_exposure()  # before the first picture
+        if not self._allowed:
+            self._arm()
         for keeper in self._keepers():
             keeper.start()
         self._saver.start()
@@ -259,8 +262,8 @@ class Recorder:
         return [self._filming, *([self._listening] if self._listening else [])]
 
     def _arm(self) -> None:
-        with self._changed:  # the one who comes last sees both reasons, and switches last
-            on = self._switched_on and not self._exposed
+        with self._changed:  # the one who comes last sees all reasons, and switches last
+            on = self._allowed and self._switched_on and not self._exposed
             if not on:
                 self._wipe()
                 self._settled.set()

@@ -6,17 +6,12 @@ import select
 import time
 from pathlib import Path
 
+from missed_moment.places import mount_point
+
 log = logging.getLogger(__name__)
 
 PATIENCE_S = 15.0
 """After power-on, /data is checked and mounted within this time; fstab's own limit for its device is 10 s."""
-
-
-def mount_point(store: Path, fstab: str) -> Path | None:
-    """Return where the file system with `store` belongs, by fstab(5); None if that is the root file system's."""
-    places = (line.split()[1] for line in fstab.splitlines() if line.strip() and not line.lstrip().startswith("#"))
-    above = [Path(place) for place in places if place != "/" and store.is_relative_to(place)]
-    return max(above, key=lambda place: len(place.parts), default=None)
 
 
 def wait_for_mount(
