@@ -12,8 +12,8 @@ from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.sps import Colour
 
 COLOUR = Colour(primaries=1, transfer=1, matrix=6, full_range=False)
-"""The encoder's input: a webcam's primaries and transfer (BT.709) and matrix (BT.601), the defaults of USB Video Class 1.5
-(3.9.2.6), in limited range, which every player supports."""
+"""The encoder's input. Primaries and transfer (BT.709) and matrix (BT.601) are a webcam's, by the defaults of USB Video
+Class 1.5 (3.9.2.6); the range is limited, which every player supports."""
 KEYFRAME_NS = NS
 """Time between keyframes. Counted in frames, it would be 4 s for a webcam that slows down to a quarter in low light."""
 PEAK, SAVED_S = 1.3, 2.0
