@@ -1,4 +1,4 @@
-"""Where frames are missing. The frame rate around a gap is the measure: cameras slow down in low light."""
+"""Finds gaps between frames, relative to the frame rate around them: cameras slow down in low light."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ NEIGHBOURS = 4
 """Intervals on each side that show the frame rate there; fewer slow ones are gaps, not a change of the frame rate."""
 
 
-def missing_frames(intervals: Sequence[int], index: int, nominal: float) -> int:
+def missing_frames(intervals: Sequence[float], index: int, nominal: float) -> int:
     """Return how many frames are missing in one of the `intervals` between frames, all in the same unit.
 
     The slower of the two frame rates before and after it counts, so that the first frame at a lower rate is no gap.
@@ -16,10 +16,12 @@ def missing_frames(intervals: Sequence[int], index: int, nominal: float) -> int:
     """
     before = _usual(intervals[max(0, index - NEIGHBOURS) : index])
     after = _usual(intervals[index + 1 : index + 1 + NEIGHBOURS])
-    usual = max(before, after) or nominal
+    usual = max(before, after)
+    if usual <= 0:
+        usual = nominal
     return max(1, round(intervals[index] / usual) - 1) if intervals[index] > GAP * usual else 0
 
 
-def _usual(intervals: Sequence[int]) -> int:
+def _usual(intervals: Sequence[float]) -> float:
     """Return the lower median, which a gap does not move; 0 if there is none."""
     return sorted(intervals)[(len(intervals) - 1) // 2] if intervals else 0

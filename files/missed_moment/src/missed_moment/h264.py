@@ -42,7 +42,7 @@ class ParameterSets:
         return cls(sps[0], tuple(dict.fromkeys(pps)))
 
     def sequence(self) -> Sequence | None:
-        """Return what the SPS says of the frames; None if it cannot be read."""
+        """Return size and colour description of the frames; None if the SPS cannot be parsed."""
         try:
             return parse_sps(self.sps)
         except BitstreamError:

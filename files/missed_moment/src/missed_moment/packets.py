@@ -89,7 +89,7 @@ def _without_zeros(data: bytes, begin: int, end: int) -> int:
 class VideoFormat(NamedTuple):
     """What a camera really delivers, which may differ from what it was asked for.
 
-    `colour` is how its colours are to be read, for a stream that does not say so itself; None if nobody knows.
+    `colour` is the camera's colour description, for streams whose SPS has none; None if it is not known.
     """
 
     width: int

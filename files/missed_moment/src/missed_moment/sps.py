@@ -1,4 +1,4 @@
-"""What an H.264 sequence parameter set says of its frames: their size, and how their colours are to be read.
+"""Parses H.264 sequence parameter sets: the size of the frames and their colour description.
 
 Names and clause numbers are those of ITU-T H.264 (7.3.2.1.1, E.1.1). Code points of colours are those of ITU-T H.273.
 """
@@ -15,7 +15,7 @@ _MAX_ZEROS = 32
 
 
 class Colour(NamedTuple):
-    """How the numbers of a frame become colours; code points of H.273."""
+    """A colour description: code points of H.273, and whether luma goes from 0 to 255 instead of 16 to 235."""
 
     primaries: int
     transfer: int
@@ -24,7 +24,7 @@ class Colour(NamedTuple):
 
 
 class Sequence(NamedTuple):
-    """Size of the frames in pixels, as they are shown; `colour` is None if the stream says nothing of it."""
+    """Size of the frames in pixels, after cropping; `colour` is None if the SPS has no colour description."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class Sequence(NamedTuple):
 
 
 def parse_sps(sps: bytes) -> Sequence:
-    """Read an SPS NAL unit, its header byte included. Raises BitstreamError if it ends too early."""
+    """Parse an SPS NAL unit, its header byte included. Raises BitstreamError if it ends too early."""
     try:
         return _parse(_Bits(sps[1:].replace(b"\0\0\3", b"\0\0")))  # emulation_prevention_three_byte (7.4.1)
     except (IndexError, KeyError) as error:

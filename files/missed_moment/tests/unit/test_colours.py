@@ -1,4 +1,4 @@
-"""Colour bars come out of a clip as they went into the webcam, and the clip says how they are to be read.
+"""Colour bars come out of a clip as they went into the webcam, and the clip has the colour description.
 
 The expected values are computed here from RGB by the formulas of ITU-T H.273 (8.3), with nothing of libav's.
 """
@@ -158,12 +158,12 @@ def test_a_thumbnail_has_the_colours_of_its_keyframe(colour: Colour, tmp_path: P
     ("in_stream", "of_camera", "stated"),
     [
         (LIMITED_709, None, b"nclx" + bytes([0, 1, 0, 1, 0, 1, 0])),
-        (FULL_601, LIMITED_709, b"nclx" + bytes([0, 1, 0, 13, 0, 6, 0x80])),  # the stream is right
-        (None, LIMITED_709, b"nclx" + bytes([0, 1, 0, 1, 0, 1, 0])),  # the encoder of a Pi 4 says nothing
+        (FULL_601, LIMITED_709, b"nclx" + bytes([0, 1, 0, 13, 0, 6, 0x80])),  # the SPS wins
+        (None, LIMITED_709, b"nclx" + bytes([0, 1, 0, 1, 0, 1, 0])),  # the encoder of a Pi 4 writes none
         (None, None, None),
     ],
 )
-def test_a_clip_states_the_colours_of_its_stream(
+def test_the_colr_box_repeats_the_sps(
     in_stream: Colour | None, of_camera: Colour | None, stated: bytes | None, tmp_path: Path
 ) -> None:
     packet = keyframe(in_stream, LIMITED_601)
@@ -176,7 +176,7 @@ def test_a_clip_states_the_colours_of_its_stream(
     assert colr(moment.clip) == stated
 
 
-def test_a_camera_that_was_started_since_says_nothing_of_another_size(tmp_path: Path) -> None:
+def test_the_colours_of_a_camera_with_another_size_are_not_used(tmp_path: Path) -> None:
     _, writer = writer_for(tmp_path)
     order = order_of([keyframe(None, LIMITED_601)], video=VideoFormat(1280, 720, 30, LIMITED_709))
     moment = writer.write(order, lambda _: None)

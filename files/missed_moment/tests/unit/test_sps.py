@@ -1,4 +1,4 @@
-"""What an SPS says is what libav reads in it."""
+"""Sizes and colour descriptions are parsed from the SPS that libx264 writes."""
 
 import contextlib
 from fractions import Fraction
@@ -52,7 +52,7 @@ def test_the_size_is_what_was_encoded(width: int, height: int, profile: str) -> 
         {"bf": "3", "preset": "slow"},
     ],
 )
-def test_whatever_else_it_says_is_passed_over(options: dict[str, str]) -> None:
+def test_other_fields_are_skipped(options: dict[str, str]) -> None:
     sps = sps_of({**options, "color_range": "tv", "colorspace": "smpte170m"}, 640, 360)
     assert parse_sps(sps)[:2] == (640, 360)
     assert parse_sps(sps).colour == Colour(2, 2, 6, full_range=False)
@@ -70,11 +70,11 @@ def test_whatever_else_it_says_is_passed_over(options: dict[str, str]) -> None:
         ({"color_range": "pc", "colorspace": "bt470bg"}, Colour(2, 2, 5, full_range=True)),
     ],
 )
-def test_colours_are_read_as_they_were_said(options: dict[str, str], colour: Colour | None) -> None:
+def test_the_colour_description_is_parsed(options: dict[str, str], colour: Colour | None) -> None:
     assert parse_sps(sps_of(options)).colour == colour
 
 
 @given(st.binary(max_size=40))
-def test_nonsense_is_refused_or_read_but_nothing_else(data: bytes) -> None:
+def test_random_bytes_raise_nothing_but_bitstream_error(data: bytes) -> None:
     with contextlib.suppress(BitstreamError):
         parse_sps(b"\x67" + data)

@@ -1,4 +1,4 @@
-"""Capture times that can be right: what a driver states is checked against the clock before it is used."""
+"""Plausible capture times: a driver's timestamps are checked against the clock before they are used."""
 
 import logging
 import time
@@ -22,9 +22,9 @@ def is_plausible(stated_ns: int, now_ns: int) -> bool:
 class CaptureTimes:
     """The capture times of one camera's frames on CLOCK_MONOTONIC, each later than the one before.
 
-    Drivers state other times as well: those of CLOCK_REALTIME (uvcvideo does with its module parameter `clock`), and
-    impossible ones (a webcam's own clock, converted by the driver, may be hours off). One time in the future would
-    empty the ring, whose bound is the newest capture time.
+    Some drivers use CLOCK_REALTIME (uvcvideo, if its module parameter `clock` is set), and some timestamps are
+    impossible (uvcvideo converts those of the webcam's own clock). One time in the future would empty the ring, which
+    keeps a minute before the newest capture time.
     """
 
     def __init__(self, camera: str) -> None:
@@ -36,7 +36,7 @@ class CaptureTimes:
     def of(self, stated_ns: int | None) -> int:
         """Return the capture time of a frame that has just been read; `stated_ns` is the driver's, None if it has none.
 
-        A time on CLOCK_REALTIME is converted; for an impossible one stands the current time.
+        A time on CLOCK_REALTIME is converted; the current time replaces an impossible one.
         """
         now_ns = clock.monotonic_ns()
         captured_ns = now_ns
@@ -47,7 +47,7 @@ class CaptureTimes:
             if not candidates and not self._reported:
                 self._reported = True
                 log.warning(
-                    "the %s states impossible capture times (%.1f s from the current time): the current time is used",
+                    "the capture times of the %s are impossible (%.1f s off): the current time is used",
                     self._camera,
                     (stated_ns - now_ns) / NS,
                 )

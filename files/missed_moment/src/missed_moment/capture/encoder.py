@@ -12,8 +12,8 @@ from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.sps import Colour
 
 COLOUR = Colour(primaries=1, transfer=1, matrix=6, full_range=False)
-"""What the encoder is given and says of it: a webcam's own primaries, transfer (BT.709) and matrix (BT.601), which are
-the defaults of USB Video Class 1.5 (3.9.2.6), in limited range, which every player shows right."""
+"""The encoder's input. Primaries and transfer (BT.709) and matrix (BT.601) are a webcam's, by the defaults of USB Video
+Class 1.5 (3.9.2.6); the range is limited, which every player supports."""
 KEYFRAME_NS = NS
 """Time between keyframes. Counted in frames, it would be 4 s for a webcam that slows down to a quarter in low light."""
 PEAK, SAVED_S = 1.3, 2.0
@@ -31,7 +31,7 @@ def bounds(bitrate: int) -> dict[str, str]:
 
 
 def colour_options(colour: Colour) -> dict[str, str]:
-    """Return libav's options that make an encoder say how its colours are to be read."""
+    """Return libav's options for a colour description in the SPS."""
     return {
         "color_primaries": str(colour.primaries),
         "color_trc": str(colour.transfer),
@@ -41,9 +41,9 @@ def colour_options(colour: Colour) -> dict[str, str]:
 
 
 class Converter:
-    """Turns whatever frames a webcam delivers into those that the encoder takes: 4:2:0 of one size, `COLOUR`.
+    """Converts a webcam's frames to the encoder's input: 4:2:0 of one size, `COLOUR`.
 
-    Full range stays full if nobody says otherwise, with PyAV 18, and everything below 16 and above 235 is then lost.
+    Without range arguments, PyAV 18 keeps full range; players then clip everything below 16 and above 235.
     """
 
     def __init__(self, width: int, height: int) -> None:

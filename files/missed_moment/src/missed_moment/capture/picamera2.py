@@ -236,7 +236,7 @@ class _RingOutput(Output):  # type: ignore[misc]  # picamera2 has no type hints
     def _add_stream(self, encoder_stream: Any, *_: Any, **__: Any) -> None:
         """Bound libx264, the encoder of a Pi 5, before it is opened; the board's own passes a mere name here.
 
-        libx264 is told the colours as well. The board's own writes nothing of them into the stream.
+        libx264 gets the colour description as well. The board's own encoder writes none into its SPS.
 
         `force_key_frame` (since picamera2 0.3.32) is for the board's own only: libx264's sets `pict_type` to a string,
         which PyAV (14.2 and 18.1) refuses with a TypeError that ends the encoder's thread.

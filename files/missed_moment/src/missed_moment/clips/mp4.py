@@ -93,7 +93,7 @@ def video_track(
 
 
 def _colour(colour: Colour) -> bytes:
-    """12: 12.1.5: which matrix and range, for players that do not look into the stream."""
+    """12: 12.1.5: the colour description, for players that do not parse the SPS."""
     *code_points, full_range = colour
     return _box(b"colr", struct.pack(">4sHHHB", b"nclx", *code_points, full_range << 7))
 

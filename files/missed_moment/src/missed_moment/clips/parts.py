@@ -30,7 +30,7 @@ class Part:
     def __init__(self, history: list[VideoPacket], pcm: list[PcmBlock], live: "_Live | None") -> None:
         """Set up; `live` is what follows the history, None if another part does."""
         self.first = history[0]
-        self.last_keyframe = next(packet for packet in reversed(history) if packet.keyframe)
+        self.last_keyframe = next((packet for packet in reversed(history) if packet.keyframe), history[0])
         self.newest = live is not None
         self.durable = False
         self._history = history

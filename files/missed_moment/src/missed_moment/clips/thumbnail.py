@@ -40,7 +40,7 @@ def from_clip(clip: Path) -> bytes:
 
 
 def _rgb(frame: av.VideoFrame, width: int, height: int) -> av.VideoFrame:
-    """Convert a frame. PyAV 14.2 ignores its matrix; if the stream names none, players choose one by the size."""
+    """Convert a frame. PyAV 14.2 ignores its matrix; without one in the stream, players choose by the size."""
     hd = frame.width >= _HD[0] and frame.height >= _HD[1]
     if frame.colorspace != Colorspace.ITU709 and not (frame.colorspace == UNSPECIFIED and hd):
         return frame.reformat(width, height, "rgb24")
