@@ -23,8 +23,8 @@ MARKS = [packet.data[-40:] for packet in PACKETS if packet.keyframe]
 STATES = ["stored", "growing", "not kept yet"]
 
 
-class PowerCutError(Exception):
-    """The process is gone."""
+class PowerCutError(BaseException):
+    """The process is gone: nothing catches that."""
 
 
 class Card(LocalDisk):
@@ -264,14 +264,18 @@ def test_an_order_that_is_withdrawn_at_any_call_leaves_nothing(call_number: int,
 def test_what_never_became_a_moment_is_overwritten_too(tmp_path: Path) -> None:
     """It failed, or was cut before it was kept: its part of the minute would stay on the card."""
     (tmp_path / "aside").mkdir()
-    moment_in(tmp_path / "clips", "not kept yet")
+    moment_in(tmp_path / "clips", "not kept yet", another=False)
     card = Card(10**9, tmp_path / "aside")
-    shutil.rmtree(tmp_path / "clips" / "moment-000002")
-    with (tmp_path / "clips" / names.INCOMING / "moment-000001" / names.CLIP).open("r+b") as clip:
-        clip.write(b"no clip.")
-    assert recover(Catalogue(tmp_path / "clips", card), "test") == []
+    Catalogue(tmp_path / "clips", card).discard(tmp_path / "clips" / names.INCOMING / "moment-000001")
     assert card.remains
     assert not marks_in(card.remains)
+
+
+def test_what_cannot_be_overwritten_is_removed_all_the_same_if_nobody_forgot_it(tmp_path: Path) -> None:
+    moment_in(tmp_path, "not kept yet", another=False)
+    catalogue = Catalogue(tmp_path, FailingDisk("pwrite", errno.EIO))
+    catalogue.discard(tmp_path / names.INCOMING / "moment-000001")
+    assert catalogue.leftovers() == []
 
 
 @contextmanager

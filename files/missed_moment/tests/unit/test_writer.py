@@ -99,6 +99,22 @@ def test_a_withdrawn_order_is_not_finished_and_can_be_forgotten(tmp_path: Path) 
     assert visible(tmp_path) == leftovers(tmp_path) == []
 
 
+def test_an_order_that_is_withdrawn_while_its_history_is_written_stops_at_the_next_fragment(tmp_path: Path) -> None:
+    order = order_of(film(10))
+    writes = 0
+
+    def withdraw(call: str, _: object) -> None:
+        nonlocal writes
+        writes += call == "writev"
+        order.withdrawn = writes >= 2
+
+    writer_for(tmp_path)
+    _, writer = writer_for(tmp_path, HookedDisk(withdraw))
+    assert writer.write(order, ignore) is None
+    assert not order.kept
+    assert writes <= 3, "of ten fragments"
+
+
 def test_a_stream_without_parameter_sets_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     _, writer = writer_for(tmp_path)
     with pytest.raises(BitstreamError):
