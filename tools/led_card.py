@@ -10,7 +10,7 @@ from made_from_the_code import write_or_check
 
 from missed_moment.health import Fault
 from missed_moment.panel import language
-from missed_moment.panel.language import FAULTS, SIGNALS, Signal, Step, copying
+from missed_moment.panel.language import FAULTS, SIGNALS, Signal, Step, copying, while_filming
 
 TARGET = Path(__file__).parents[1] / "docs" / "pictures" / "led-card.svg"
 
@@ -45,7 +45,12 @@ _WORDS = len(SIGNALS) - len(FAULTS)
 _BETWEEN = 34
 """Between what it says and what is wrong."""
 
-_COUNT = '<tspan class="name">Something is wrong: count the blinks.</tspan> In words: health.txt on a stick.'
+_COUNT = (
+    '<tspan class="name">Something is wrong: count the blinks.</tspan> '
+    "A short blip after them: it films. In words: health.txt on a stick."
+)
+_CAMERA_OFF = (language.OFF, FAULTS[Fault.CAMERA], FAULTS[Fault.EXPOSED])
+"""Signals of a camera that does not film; all others are drawn as they are while it does."""
 
 _HEAD = f"""\
 <svg xmlns="http://www.w3.org/2000/svg" width="148mm" height="210mm" viewBox="0 0 {WIDTH} {HEIGHT}" \
@@ -101,7 +106,8 @@ def _shown(signal: Signal) -> Iterator[Step]:
     """Yield what is seen in `SHOWN_S`; of a copy, from its beginning to its end."""
     at_s = 0.0
     while at_s < SHOWN_S - 1e-6:
-        steps = copying(at_s / SHOWN_S).steps if signal == copying(0.0) else signal.steps
+        standing = copying(at_s / SHOWN_S) if signal == copying(0.0) else signal
+        steps = (standing if signal in _CAMERA_OFF else while_filming(standing)).steps
         for step in steps:
             yield step
             at_s += step[1]

@@ -29,6 +29,7 @@ _BROKEN_OFF_S = 1.0
 """And so is to break off what says nothing before it is over."""
 _HOPELESS_S = 4.0
 """What is later than the best guess by so much is given up."""
+_BLIP_S = 0.08
 _PAUSE_S = 0.8
 """A last darkness that has lasted so long is a pause, and none between two blinks."""
 
@@ -38,16 +39,25 @@ class _Step:
     light: _Light
     least_s: float
     most_s: float
+    limit_s: float = _ANY_S
+    """So late, it is something else."""
 
 
 @dataclass(frozen=True)
 class _Sign:
-    """Something that the card explains, once around: if `whole`, it says nothing before it is over."""
+    """Something that the card explains, once around: if `whole`, it says nothing before step `says` is over."""
 
     name: str
     steps: tuple[_Step, ...]
     whole: bool = False
     rare_s: float = _CHANGE_S
+    blip_steps: int = 0
+    """So many steps at its end only show that it films."""
+
+    @property
+    def says(self) -> int:
+        """The step after which it is known."""
+        return len(self.steps) - 1 - self.blip_steps
 
 
 def _blinks(name: str, count: int, lit_s: float, dark_s: float, pause_s: float, *, whole: bool = False) -> _Sign:
@@ -55,14 +65,23 @@ def _blinks(name: str, count: int, lit_s: float, dark_s: float, pause_s: float, 
     return _Sign(name, (*((lit, dark) * count)[:-1], pause), whole)
 
 
+def _filming(sign: _Sign, least_s: float, most_s: float, after_s: float, blip_steps: int = 2) -> _Sign:
+    """Return what the card shows while it films: the last darkness lasts as long as said, then come a blip and more."""
+    blip = (_Step("dark", least_s, most_s), _Step("lit", _BLIP_S, _BLIP_S), _Step("dark", after_s, after_s))
+    return replace(sign, steps=(*sign.steps[:-1], *blip), blip_steps=blip_steps)
+
+
 _SIGNS = (
     _Sign("filling", (_Step("dim", 0, _ANY_S),)),
     _blinks("recording", 1, 0.08, 1.92, 1.92),
     _Sign("solid", (_Step("lit", 0.6, _ANY_S),), whole=True),
+    _Sign("solid", (_Step("lit", 0.6, _ANY_S), _Step("dark", _BLIP_S, _BLIP_S, 0.38)), whole=True, blip_steps=1),
     _blinks("kept", 3, 0.12, 0.12, 0.52, whole=True),
     _Sign("copying", (_Step("lit", 0.1, 0.1), _Step("dark", 0.1, 0.3)) * 2, whole=True),
+    _filming(_Sign("copying", (_Step("lit", 0.1, 0.1), _Step("dark", 0.1, 0.3)) * 6, whole=True), 0.7, 0.9, 0.6, 10),
     _blinks("forgotten", 2, 1.0, 0.4, 0.8, whole=True),
     *(_blinks(f"fault {count}", count, 0.25, 0.25, 1.75) for count in range(2, 10)),
+    *(_filming(_blinks(f"fault {count}", count, 0.25, 0.25, 1.25), 1.25, 1.25, 1.25) for count in range(2, 10)),
     _Sign("off", (_Step("dark", 4.0, _ANY_S),), whole=True),
     *(_Sign("", (_Step(light, 0, _ANY_S),), rare_s=_UNCLEAR_S) for light in ("lit", "dark", "dim")),
 )
@@ -95,6 +114,8 @@ class _Guess:
     said: _Said = None
     done: bool = False
     """The step was shown for as long as it should be, so that the next one may follow."""
+    again: bool = False
+    """The sign was shown once around before."""
 
     @property
     def step(self) -> _Step:
@@ -107,24 +128,26 @@ class _Guess:
     def lasts(self, length_s: float) -> Self:
         """Return the guess that this step was shown for so long."""
         done = length_s >= self.step.least_s - _EARLY_S
-        told = self.last and (done or (length_s >= _PAUSE_S and not self.sign.whole))
+        told = self.at == self.sign.says and (done or (length_s >= _PAUSE_S and not self.sign.whole))
         news = told and self.begun and self.sign.name and (self.said is None or self.said[1] != self.sign.name)
         said = (self.said, self.sign.name) if news else self.said
         return replace(self, late_s=self.late_s + max(0.0, length_s - self.step.most_s), said=said, done=done)
 
     def goes_on(self) -> Self:
         """Return the guess that the next step follows."""
-        return replace(self, at=0, begun=True) if self.last else replace(self, at=self.at + 1)
+        return replace(self, at=0, begun=True, again=True) if self.last else replace(self, at=self.at + 1)
 
     @property
     def left_s(self) -> float:
         """How late it is in all, if it says nothing more."""
-        broken_off = self.sign.whole and not (self.done and self.last)
+        since = self.at - self.sign.says  # of a burst, each two blinks say it, and of those that follow, each
+        known = (since >= 0 and since % 4 == 0) or (self.again and since % 2 == 0 and self.sign.blip_steps > 1)
+        broken_off = self.sign.whole and not (self.done and known)
         return self.late_s + (_BROKEN_OFF_S if broken_off else 0.0)
 
     def gives_way(self, sign: _Sign) -> Self:
         """Return the guess that another sign follows."""
-        return replace(self, late_s=self.left_s + sign.rare_s, sign=sign, at=0, begun=True)
+        return replace(self, late_s=self.left_s + sign.rare_s, sign=sign, at=0, begun=True, again=False)
 
 
 def read(edges: Iterable[Edge], until_s: float) -> list[str]:
@@ -165,7 +188,7 @@ def _explain(stretch: _Stretch, before: list[_Guess]) -> Iterator[_Guess]:
     """Return all that the LED may have been at when `stretch` ended."""
     begun = [sign for sign in _SIGNS if sign.steps[0].light == stretch.light]
     for guess in _open(before, begun):
-        if guess.step.light != stretch.light:
+        if guess.step.light != stretch.light or stretch.length_s > guess.step.limit_s:
             continue
         yield guess.lasts(stretch.length_s)
         for sign in begun:  # what follows may be lit as well, or dark: then they run together
@@ -192,8 +215,8 @@ def _open(before: list[_Guess], begun: list[_Sign]) -> Iterator[_Guess]:
 def _likely(guesses: Iterable[_Guess]) -> list[_Guess]:
     """Return the best guess for each step that the LED may be at, the best of all first."""
     ordered = sorted(guesses, key=attrgetter("late_s"))
-    best: dict[tuple[str, int, bool], _Guess] = {}
+    best: dict[tuple[int, int, bool], _Guess] = {}
     for guess in ordered:
         if guess.late_s < ordered[0].late_s + _HOPELESS_S:
-            best.setdefault((guess.sign.name, guess.at, guess.done), guess)
+            best.setdefault((id(guess.sign), guess.at, guess.done), guess)
     return list(best.values())

@@ -22,6 +22,16 @@ def fault(number: int) -> Steps:
     return [*[(1.0, 0.25), (0.0, 0.25)] * number, (0.0, 1.5)] * 3
 
 
+BURSTS: Steps = [*[(1.0, 0.1), (0.0, 0.2)] * 6, (0.0, 0.6), (1.0, 0.08), (0.0, 0.6)] * 2
+SOLID_FILMING: Steps = [(1.0, 1.92), (0.0, 0.08)] * 3
+"""While it films, there is a blip in each of them."""
+
+
+def fault_filming(number: int) -> Steps:
+    """Return what a fault looks like while it films, shown three times."""
+    return [*[(1.0, 0.25), (0.0, 0.25)] * number, (0.0, 1.0), (1.0, 0.08), (0.0, 1.25)] * 3
+
+
 def edges(steps: Steps, late_s: float = 0.0) -> tuple[list[Edge], float]:
     """Return the edges of `steps`, each up to `late_s` too long, dimmed at 100 Hz; and when they end."""
     chance = random.Random(1)  # noqa: S311 - nothing is secret here
@@ -57,6 +67,13 @@ A_DAY = [*RECORDING[:-1], (0, 0.9), (1, 1.5), *KEPT, *RECORDING, *COPYING, *SOLI
         ([*RECORDING, (0, 4.0)], ["recording", "off"]),
         (SOLID + fault(6) + RECORDING, ["solid", "fault 6", "recording"]),
         *((fault(number), [f"fault {number}"]) for number in range(2, 10)),
+        (BURSTS, ["copying"]),
+        (RECORDING + BURSTS + SOLID_FILMING + RECORDING, ["recording", "copying", "solid", "recording"]),
+        (RECORDING + BURSTS[:-4] + SOLID_FILMING, ["recording", "copying", "solid"]),
+        (RECORDING + BURSTS[:17] + fault_filming(4), ["recording", "copying", "fault 4"]),
+        (SOLID_FILMING + fault_filming(6) + RECORDING, ["solid", "fault 6", "recording"]),
+        *((fault_filming(number), [f"fault {number}"]) for number in range(2, 10)),
+        *((fault(number) + fault_filming(number), [f"fault {number}"]) for number in (2, 9)),
     ],
 )
 def test_everything_on_the_card_is_read(steps: Steps, said: list[str], late_s: float) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from gpiozero.exc import GPIOZeroError
@@ -66,11 +67,40 @@ def test_a_fault_blinks_its_own_number(fault: Fault) -> None:
     assert steps[-1][1] > 3 * max(seconds for level, seconds in steps if level == 1.0)
 
 
+STANDING = [language.OFF, language.copying(0.0), language.copying(1.0), language.STICK_DONE, *language.FAULTS.values()]
+"""What is shown whether it films or not."""
+
+
 def test_standing_signals_can_be_told_apart_on_a_plain_led() -> None:
-    standing = [language.OFF, language.FILLING, language.RECORDING, language.SAVING, language.copying(0.0)]
-    standing += language.FAULTS.values()
+    standing = [language.FILLING, language.RECORDING, *STANDING, *map(language.while_filming, STANDING[1:])]
     plain = [tuple((level >= 0.5, round(seconds, 2)) for level, seconds in signal.steps) for signal in standing]
     assert len(set(plain)) == len(plain)
+
+
+@pytest.mark.parametrize("saving", [False, True])
+@pytest.mark.parametrize("stick", Stick)
+@pytest.mark.parametrize("faults", [(), *((fault,) for fault in Fault)])
+@pytest.mark.parametrize("camera", ["filling", "recording"])
+def test_no_fault_and_no_stick_hides_that_it_films(
+    camera: Literal["filling", "recording"], faults: tuple[Fault, ...], stick: Stick, saving: bool
+) -> None:
+    filming = choose(Situation(camera, saving, stick, 0.5, faults))
+    idle = choose(Situation("off", saving, stick, 0.5, faults))
+    assert filming.name == idle.name or (filming.name, idle.name) == (camera, "off")
+    assert saving or filming.steps != idle.steps, "nobody could see whether it films"
+    assert saving or camera == filming.name == "filling" or any(seconds == 0.08 for _, seconds in filming.steps)
+    assert len({level for level, _ in filming.steps}) > 1 or saving
+
+
+@pytest.mark.parametrize("fault", Fault)
+def test_the_blip_is_not_counted_among_the_blinks_of_a_fault(fault: Fault) -> None:
+    steps = language.while_filming(language.FAULTS[fault]).steps
+    lit = [seconds for level, seconds in steps if level == 1.0]
+    assert lit[:-1] == [0.25] * fault.value
+    assert lit[-1] < 0.25 / 3
+    dark, blip, after = steps[-3:]
+    assert blip == (1.0, lit[-1])
+    assert min(dark[1], after[1]) >= 4 * 0.25, "it stands by itself"
 
 
 @pytest.fixture

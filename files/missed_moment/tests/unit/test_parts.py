@@ -96,7 +96,7 @@ def test_what_is_withdrawn_is_deleted_in_each_format(tmp_path: Path) -> None:
         recorder._saver.submit(order)
         assert recorder.wait_saved(20)
         assert len(recorder.catalogue.moments()) == 3
-        recorder._saver.withdraw(order)
+        assert recorder._saver.forget([order]).wait(20)
     assert moments(tmp_path) == []
 
 

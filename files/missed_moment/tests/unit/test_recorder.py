@@ -1,19 +1,22 @@
 """The whole recorder, in real time with a real encoder: a few seconds where the device has a minute."""
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import av
 import pytest
 
+from missed_moment import clock
 from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
 from missed_moment.health import Fault
+from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Stick
-from rig import SMALL_SETTINGS, StoppedDisk, filled, recording, stored, turn_of, wait_for
+from rig import SMALL, SMALL_SETTINGS, StoppedDisk, filled, film, recording, stored, turn_of, wait_for
 
 FPS = SMALL_SETTINGS.fps
 
@@ -178,12 +181,12 @@ def test_the_led_tells_the_story_in_order(tmp_path: Path) -> None:
         wait_for(lambda: shown[-1] == language.RECORDING)
         recorder.forget()
         recorder.stick("1-1", Stick.COPYING, copied=0.8)
-        wait_for(lambda: language.copying(0.8) in shown)
+        wait_for(lambda: language.while_filming(language.copying(0.8)) in shown)
         assert recorder.status().copied == 0.8
         recorder.stick("1-1", Stick.DONE)
-        wait_for(lambda: language.STICK_DONE in shown)
+        wait_for(lambda: language.while_filming(language.STICK_DONE) in shown)
         recorder.stick("1-1", Stick.NONE, "the stick is full")
-        wait_for(lambda: language.FAULTS[Fault.STICK] in shown)
+        wait_for(lambda: language.while_filming(language.FAULTS[Fault.STICK]) in shown)
     changes = [signal.name for before, signal in zip([None, *shown], shown, strict=False) if signal != before]
     story = [
         "filling",
@@ -198,3 +201,48 @@ def test_the_led_tells_the_story_in_order(tmp_path: Path) -> None:
     ]
     remaining = iter(changes)
     assert all(name in remaining for name in story), changes
+
+
+class SlowToStop(SyntheticCamera):
+    """A camera that goes on filming until `released`, however early it is told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__(SMALL_SETTINGS)
+        self.stopping, self.released = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        self.stopping.set()
+        assert self.released.wait(20)
+        super().stop()
+
+
+def test_the_led_goes_dark_only_once_the_camera_has_stopped(tmp_path: Path) -> None:
+    shown: list[Signal] = []
+    camera = SlowToStop()
+    with recording(tmp_path, camera=camera, show=shown.append) as recorder:
+        filled(recorder)
+        recorder.switch(False)
+        assert camera.stopping.wait(20)
+        shown.clear()
+        wait_for(lambda: len(shown) >= 2)
+        assert language.OFF not in shown
+        assert recorder.status().state != "off"
+        camera.released.set()
+        wait_for(lambda: shown[-1] == language.OFF)
+
+
+def test_a_camera_that_delivers_nothing_is_not_shown_as_filming(tmp_path: Path) -> None:
+    class Dies(SyntheticCamera):
+        name = "dying"
+
+        def start(self, sink: Callable[[VideoPacket], None]) -> VideoFormat:
+            for packet in film(1, clock.monotonic_ns()):
+                sink(packet)
+            return SMALL
+
+        def stop(self) -> None:
+            """Nothing runs."""
+
+    shown: list[Signal] = []
+    with recording(tmp_path, camera=Dies(SMALL_SETTINGS), show=shown.append):
+        wait_for(lambda: language.FAULTS[Fault.CAMERA] in shown)

@@ -2,11 +2,14 @@
 
 A step is (brightness from 0 to 1, seconds). One plain LED on a digital pin is enough: a brightness between 0 and
 1 only makes breathing look better where the pin can do it.
+
+While frames arrive, every standing signal shows that: breathing and recording by themselves, the others by a blip (see
+`while_filming`). No fault and no stick hides that somebody is filmed.
 """
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Literal
 
@@ -38,7 +41,10 @@ _BREATH = tuple((math.sin(math.pi * step / 20) ** 2, 0.1) for step in range(20))
 
 OFF = Signal("off", ((0.0, 1.0),))
 FILLING = Signal("filling", _BREATH)
-RECORDING = Signal("recording", ((1.0, 0.08), (0.0, 1.92)))
+_BLIP_S, _PERIOD_S = 0.08, 2.0
+RECORDING = Signal("recording", ((1.0, _BLIP_S), (0.0, _PERIOD_S - _BLIP_S)))
+_LIT_WITH_BLIP = ((1.0, _PERIOD_S - _BLIP_S), (0.0, _BLIP_S))
+"""Where the LED is lit, the blip is dark."""
 SAVING = Signal("saving", ((1.0, 1.0),), urgent=True)
 KEPT = Signal("kept", _blinks(3, 0.12, 0.12, 0.4), once=True)
 STICK_DONE = Signal("stick done", ((1.0, 1.0),))
@@ -50,10 +56,32 @@ _PACES = 4
 _SLOWEST_S, _FASTEST_S = 0.3, 0.1
 
 
+_BURST = 6
+"""Blinks of a copy between two blips."""
+_BEFORE_BLIP_S = 0.6
+_AFTER_BLINKS_S, _AFTER_BLIP_S = 1.0, 1.25
+"""Darkness that sets the blip apart from a fault's blinks: four times as much as there is between two of them."""
+
+
 def copying(share: float) -> Signal:
     """Blink faster the more is copied: `share` from 0 to 1, in a few steps that a person can tell apart."""
     pace = min(_PACES - 1, int(share * _PACES)) / (_PACES - 1)
     return Signal("copying", _blinks(1, 0.1, _SLOWEST_S + (_FASTEST_S - _SLOWEST_S) * pace))
+
+
+def while_filming(signal: Signal) -> Signal:
+    """Return what a standing signal looks like while frames arrive; it keeps its name."""
+    match signal.name.split():
+        case ["copying"]:
+            steps = (*signal.steps * _BURST, (0.0, _BEFORE_BLIP_S), (1.0, _BLIP_S), (0.0, _BEFORE_BLIP_S))
+        case ["stick", "done"]:
+            steps = _LIT_WITH_BLIP
+        case ["fault", _]:
+            blinks = signal.steps[:-1]
+            steps = (*blinks, (0.0, _AFTER_BLINKS_S), (1.0, _BLIP_S), (0.0, _AFTER_BLIP_S))
+        case _:
+            return signal
+    return replace(signal, steps=steps)
 
 
 SIGNALS = (OFF, FILLING, RECORDING, SAVING, KEPT, copying(0.0), STICK_DONE, FORGOTTEN, *FAULTS.values())
@@ -82,6 +110,11 @@ class Situation:
 
 def choose(situation: Situation) -> Signal:
     """Choose the one signal that is shown: what a person just asked for first, then what is wrong."""
+    signal = _choose(situation)
+    return signal if situation.camera == "off" else while_filming(signal)
+
+
+def _choose(situation: Situation) -> Signal:
     if situation.saving:
         return SAVING
     if situation.stick is Stick.COPYING:

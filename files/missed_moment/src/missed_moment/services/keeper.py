@@ -61,7 +61,8 @@ class Delivery(NamedTuple):
 class Keeper:
     """Runs one source in a thread of its own, which is the only one that starts and stops it.
 
-    `delivery` tells whether packets come, `restarts` how often the device was started again.
+    `delivery` tells whether packets come, `restarts` how often the device was started again. `may_deliver` is true from
+    before a start until the device has stopped, or has fallen silent: longer than it is `wanted`.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Keeper:
         self._disturb = threading.Event()  # something changed: stop, or the switch
         self._stopped = False
         self.restarts = 0
+        self.may_deliver = False
         self.delivery = Delivery(False, None)
         self._thread = threading.Thread(target=self._run, name="keeper", daemon=True)
 
@@ -128,17 +130,20 @@ class Keeper:
             if not self._wanted.is_set():
                 self.delivery = Delivery(False, None)
                 hangs = self._source.hangs
+                self.may_deliver = bool(hangs)
                 self._report(hangs)  # what is switched off is not broken, unless it cannot be switched off
                 if not hangs:
                     self._alive()
                 self._disturb.wait(_OFF_S)
                 continue
             try:
+                self.may_deliver = True
                 self._source.start()
                 self._watch()
                 self._source.stop()
             except (CameraError, MicrophoneError) as error:
                 self._failed(error)
+            self.may_deliver = bool(self._source.hangs)  # what cannot be stopped may go on
             if not self._wanted.is_set():
                 self._on_off()
             failures = 0 if self._source.last_arrival_ns else failures + 1
@@ -172,6 +177,7 @@ class Keeper:
             if silent_ns > (SILENCE_NS if last_ns else START_NS):
                 if self.delivery.comes:
                     self.delivery = Delivery(False, last_ns)
+                self.may_deliver = False
                 self.restarts += 1
                 self._report(self._source.fell_silent())
                 return

@@ -387,7 +387,7 @@ class Recorder:
 
     def _situation(self) -> Situation:
         camera: Literal["off", "filling", "recording"] = "off"
-        if self._meter.last_arrival_ns is not None and self._filming.wanted:
+        if self._meter.last_arrival_ns is not None and self._filming.may_deliver:
             full = self.ring.state().seconds >= self.settings.moment.before_s
             camera = "recording" if full else "filling"
         return Situation(camera, self._saving(), self._sticks.state, self._sticks.copied, tuple(self.health.faults()))
