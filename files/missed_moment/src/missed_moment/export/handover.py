@@ -16,13 +16,13 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue, Moment, MomentInfo
 from missed_moment.errors import ExportError, MissedMomentError, SourceError, SourceGoneError, reason
 from missed_moment.export import gallery, sums
+from missed_moment.export.copies import Copy, name_there, note_exported, note_lost, read_again, reads_as
 from missed_moment.export.directory import PART, Directory
 from missed_moment.export.gallery import Note
 from missed_moment.export.page import HEALTH, Page
@@ -43,15 +43,6 @@ _ONE_NAME = {
 }
 """Errors of a stick that are about one name on it, and not about the stick."""
 _UNTRUE = "what the stick gives back is not what was written to it: do not trust this stick"
-
-
-@dataclass(frozen=True)
-class _Copy:
-    """A copy on the stick of a moment that the store holds."""
-
-    moment: Moment
-    name: str
-    sha256: str
 
 
 class HandOver:
@@ -76,9 +67,9 @@ class HandOver:
         self._pulled = pulled or Pulled()
         self._done = 0
         self._total = 0
-        self._copies: list[_Copy] = []  # new on the stick, or not noted yet
-        self._noted: list[_Copy] = []  # from an earlier time: what is written now may have overwritten them
-        self._confirmed: list[_Copy] = []
+        self._copies: list[Copy] = []  # new on the stick, or not noted yet
+        self._noted: list[Copy] = []  # from an earlier time: what is written now may have overwritten them
+        self._confirmed: list[Copy] = []
         self._tried: set[int] = set()
         self._broken = False
         self.report = Report()
@@ -129,10 +120,10 @@ class HandOver:
         copies, self._copies = self._copies, []
         noted, self._noted = self._noted, []
         with Directory.create(target, FOLDER) as stick:
-            good, untrue = self._read_again(stick, copies)
-            still, changed = self._read_again(stick, noted)
+            good, untrue = read_again(stick, copies, self._pulled, self.report)
+            still, changed = read_again(stick, noted, self._pulled, self.report)
             lost = [copy for copy in noted if copy not in still]
-            self._mark_lost(lost)
+            note_lost(self._catalogue, lost, self.report)
             if untrue or changed:
                 self.report.failed += [f"{copy.moment.path.name}: {_UNTRUE}" for copy in (*untrue, *changed)]
                 self._broken = True
@@ -144,26 +135,10 @@ class HandOver:
             self.report.copied = [copy.name for copy in self._confirmed]
             self.report.size = sum(copy.moment.size for copy in self._confirmed)
             self._noted = [*still, *good]
-            if not self._note(good) or untrue or lost:
+            if not note_exported(self._catalogue, good, self.report) or untrue or lost:
                 self._write_health(stick)
             if not self._broken and self._untried():
                 self._copy_missing(stick)
-
-    def _read_again(self, stick: Directory, copies: list[_Copy]) -> tuple[list[_Copy], list[_Copy]]:
-        """Return the copies that are as they were written, and those that are not."""
-        good: list[_Copy] = []
-        untrue: list[_Copy] = []
-        for copy in copies:
-            self._pulled.check()
-            try:
-                (good if stick.digest(copy.name) == copy.sha256 else untrue).append(copy)
-            except FileNotFoundError:  # its very name was written over
-                untrue.append(copy)
-            except OSError as error:
-                self.report.fail(
-                    f"{copy.moment.path.name}: its copy cannot be read back ({error.strerror}): use another stick"
-                )
-        return good, untrue
 
     def _moments(self) -> list[Moment]:
         try:
@@ -181,7 +156,7 @@ class HandOver:
     def _copy_all(self, stick: Directory, known: Sums, notes: dict[str, Note], moments: list[Moment]) -> bool:
         """Copy those of `moments` that are missing; False if the stick takes no more."""
         try:
-            there = {moment.sequence: _name_there(stick, known.known, moment) for moment in moments}
+            there = {moment.sequence: name_there(stick, known.known, moment) for moment in moments}
         except OSError as error:
             raise ExportError(f"{stick.path} cannot be read ({error.strerror}): use another stick") from error
         missing = [moment for moment in moments if not there[moment.sequence]]
@@ -193,7 +168,7 @@ class HandOver:
                 with Source(self._catalogue.root, moment) as source:
                     info = self._info(source)
                     if name := there[moment.sequence]:
-                        self._noted.append(_Copy(moment, name, known.known[name]))
+                        self._noted.append(Copy(moment, name, known.known[name]))
                     else:
                         name = self._copy_one(stick, known, source, info)
                     self._describe(stick, notes, source, info, name, known.known[name])
@@ -226,13 +201,13 @@ class HandOver:
         certain = info is not None and info.clock_certain
         name = names.file_name(moment.sequence, info.start.astimezone(self._page.zone) if info and certain else None)
         digest = source.sha256() if stick.size(name) == moment.size else ""
-        if digest and _reads_as(stick, name, digest):
+        if digest and reads_as(stick, name, digest):
             log.info("%s was on the stick already, but not noted", name)
         else:
             name = stick.free_name(name)
             digest = self._write(stick, source, name, info.start.timestamp() if info and certain else None)
         known.known[name] = digest
-        self._copies.append(_Copy(moment, name, digest))
+        self._copies.append(Copy(moment, name, digest))
         self.report.copied.append(name)
         self.report.size += moment.size
         try:
@@ -330,7 +305,7 @@ class HandOver:
             else:
                 self.report.fail(f"{name}: {_stick_reason(error)}")
 
-    def _remove_untrue(self, stick: Directory, untrue: list[_Copy], lost: list[_Copy]) -> None:
+    def _remove_untrue(self, stick: Directory, untrue: list[Copy], lost: list[Copy]) -> None:
         """Remove new copies that are not true, as far as such a stick lets us, and strike out those and lost ones.
 
         The file of a lost one stays: its owner may have changed it.
@@ -349,33 +324,6 @@ class HandOver:
         with self._failing(HEALTH):
             self._page.write_health(stick, self.report.trouble)
 
-    def _note(self, copies: list[_Copy]) -> bool:
-        """Note in the store what is on the stick; False if any cannot be noted. It is on the stick all the same."""
-        return self._in_store(
-            copies, lambda copy: self._catalogue.mark_exported(copy.moment, copy.sha256), "copied and verified"
-        )
-
-    def _mark_lost(self, copies: list[_Copy]) -> None:
-        """Note in the store that copies of an earlier time are not what they were."""
-        self._in_store(copies, lambda copy: self._catalogue.mark_lost(copy.moment), "no longer whole on this stick")
-
-    def _in_store(self, copies: list[_Copy], note: Callable[[_Copy], None], what: str) -> bool:
-        unnoted: dict[str, int] = {}
-        for copy in copies:
-            try:
-                note(copy)
-            except FileNotFoundError:
-                log.info("%s left the device while it was copied", copy.moment.path.name)
-            except OSError as error:
-                why = error.strerror or str(error)
-                log.warning("%s: that cannot be noted (%s): %s", copy.moment.path, why, what)
-                unnoted[why] = unnoted.get(why, 0) + 1
-        for why, number in unnoted.items():
-            self.report.fail(
-                f"{number} {what}, but the clip store {self._catalogue.root} cannot note that ({why}): check its disk"
-            )
-        return not unnoted
-
 
 def _read_sums(stick: Directory) -> Sums:
     """Read the sums on a stick. A file that is too large for ours is set aside, with all that is in it."""
@@ -389,27 +337,6 @@ def _read_sums(stick: Directory) -> Sums:
 def _is_ours(name: str, notes: Mapping[str, Note]) -> bool:
     """Tell whether a line of the sums is ours: of a clip that has a note, or one of our names."""
     return name in notes or names.is_file_name(name)
-
-
-def _name_there(stick: Directory, known: dict[str, str], moment: Moment) -> str | None:
-    """Return what the stick calls its copy of a moment, which was verified when it was made; None where it has none.
-
-    What was never exported is not there.
-    """
-    if moment.exported is None:
-        return None
-    copies = [name for name, digest in known.items() if digest == moment.exported.sha256]
-    return next((name for name in copies if stick.size(name) == moment.size), None)
-
-
-def _reads_as(stick: Directory, name: str, digest: str) -> bool:
-    """Tell whether a file on the stick has that content; one with a bad sector has not, and another name is taken."""
-    try:
-        return stick.digest(name) == digest
-    except OSError as error:
-        if error.errno != errno.EIO:
-            raise
-        return False
 
 
 def _stick_reason(error: OSError) -> str:
