@@ -102,11 +102,22 @@ def test_a_hold_within_a_moment_leaves_no_mark_on_the_raw_card(marking: VirtualD
 
 
 @pytest.mark.timeout(3600)
-def test_a_moment_that_is_only_unlinked_would_be_found(marking: VirtualDevice) -> None:
+def test_a_deleted_moment_leaves_no_mark_on_the_raw_card_and_one_that_is_only_unlinked_does(
+    marking: VirtualDevice,
+) -> None:
     """The search of the raw card finds what no file holds any more."""
     film(marking)
     marking.press()
     marking.wait_until(marking.moments, 120, "the moment is whole")
+    marking.run("missed-moment", "delete", "1", timeout_s=300)
+    assert marking.moments() == []
+    marking.run("sync")
+    assert marking.found_on_card(synthetic.MARK) == _DATA, "it was on the card"
+    assert not marking.left_on_card(synthetic.MARK)
+
+    marking.until_it_records(180)
+    marking.press()
+    marking.wait_until(marking.moments, 120, "another moment is whole")
     marking.run("sh", "-c", "rm -r /data/clips/moment-*; sync")
     assert marking.left_on_card(synthetic.MARK)
 
