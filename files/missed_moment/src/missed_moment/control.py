@@ -134,7 +134,7 @@ def number(request: Mapping[str, Any], key: str, least: float, most: float) -> f
 
 
 def text(request: Mapping[str, Any], key: str, most: int) -> str:
-    """Return the first `most` characters of a text of a request, "" if it has none. Raises ControlError if it is none."""
+    """Return a text of a request, cut to `most` characters; "" if it has none. Raises ControlError if it is no text."""
     value = request.get(key)
     if value is None:
         return ""

@@ -20,7 +20,7 @@ class StoreLock:
         The directory becomes another one when its file system is mounted: then that one is locked.
         """
         if self._descriptor is not None:
-            if os.path.samestat(os.fstat(self._descriptor), os.stat(self._root)):
+            if os.path.samestat(os.fstat(self._descriptor), self._root.stat()):
                 return
             self.release()
         descriptor = os.open(self._root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
