@@ -36,6 +36,7 @@ cat >{_PLACE}/sitecustomize.py
 cat >/run/systemd/system/missed-moment.service.d/replay.conf <<'END'
 [Service]
 Environment=PYTHONPATH={_PLACE}
+BindReadOnlyPaths={_PLACE}
 ExecStart=
 ExecStart=/usr/local/bin/missed-moment run --camera synthetic
 END

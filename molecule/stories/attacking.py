@@ -10,7 +10,8 @@ ATTACKS = {
     "open a network socket": "RestrictAddressFamilies=",
     "see the system's network": "PrivateNetwork=no",
     "write beside the moments": "ProtectSystem=no",
-    "write where everybody may": "ReadOnlyPaths=",
+    "write where everybody may": "TemporaryFileSystem=",
+    "ask a daemon that has a network": "TemporaryFileSystem=",
     "leave something in shared memory": "InaccessiblePaths=",
     "open another device": "DevicePolicy=auto\nDeviceAllow=",
     "make a namespace": "RestrictNamespaces=no",
@@ -32,6 +33,10 @@ def mark_setuid():
     path.touch()
     path.chmod(0o4755)
 
+def ask_a_daemon():
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect("/run/attacked-daemon/socket")
+
 def cards():
     names = [line.split(":")[0].strip() for line in open("/proc/net/dev").readlines()[2:]]
     call(len(names) > 1)
@@ -41,6 +46,7 @@ tries = {
     "see the system's network": cards,
     "write beside the moments": lambda: open("/data/anybody/attack", "w").close(),
     "write where everybody may": lambda: open("/run/lock/attack", "w").close(),
+    "ask a daemon that has a network": ask_a_daemon,
     "leave something in shared memory": lambda: open("/dev/shm/attack", "w").close(),
     "open another device": lambda: open("/dev/fuse", "rb").close(),
     "make a namespace": lambda: call(libc.unshare(0x10000000)),
@@ -63,10 +69,22 @@ mountpoint -q /home || mount -t tmpfs -o mode=755 tmpfs /home
 echo "Dear Sir," >/home/letter
 modprobe fuse
 install -d -m 777 /data/anybody
+systemctl is-active --quiet attacked-daemon.service || systemd-run --quiet --unit=attacked-daemon \
+    --property=RuntimeDirectory=attacked-daemon python3 -c '
+import os, socket
+listening = socket.socket(socket.AF_UNIX)
+listening.bind("/run/attacked-daemon/socket")
+os.chmod("/run/attacked-daemon/socket", 0o666)
+listening.listen()
+while True:
+    listening.accept()[0].close()
+'
+until [ -S /run/attacked-daemon/socket ]; do sleep 0.2; done
 cat >/run/virtual-board/attack.py
 """
 _UNIT = """
 sed -e 's/^Type=.*/Type=oneshot/' -e '/^Restart=/d' -e '/^WatchdogSec=/d' -e 's/^RuntimeDirectory=.*/&-attack/' \
+    -e 's|^BindPaths=.*|& /run/missed-moment-attack|' -e 's|^BindReadOnlyPaths=.*|& /run/virtual-board|' \
     -e 's|^ExecStart=.*|ExecStart=/usr/bin/python3 /run/virtual-board/attack.py|' \
     /etc/systemd/system/missed-moment.service >/run/systemd/system/attack.service
 mkdir -p /run/systemd/system/attack.service.d

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 OPERATOR_GROUP = "missed-moment"
 
 _MAX_REQUEST = 64 * 1024
+_MOST_AT_ONCE = 64
+"""Requests that are answered at a time; further ones wait in the kernel's queue, and beyond that are refused."""
 _PATIENCE_S = 5.0
 
 Command = Callable[[Mapping[str, Any]], Mapping[str, Any]]
@@ -76,6 +78,24 @@ class _Server(socketserver.ThreadingUnixStreamServer):
     request_queue_size = 64  # connections beyond it are refused: a few would be, were it the default of 5
     commands: Mapping[str, Command] = {}
 
+    def __init__(self, path: str, handler: type[socketserver.BaseRequestHandler]) -> None:
+        self._free = threading.BoundedSemaphore(_MOST_AT_ONCE)
+        super().__init__(path, handler)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread of its own, once one is free: each ends within its peer's patience."""
+        if not self._free.acquire(timeout=_PATIENCE_S):
+            self.shutdown_request(request)
+            return
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Answer, in that thread."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
 
 class _Handler(socketserver.StreamRequestHandler):
     timeout = _PATIENCE_S
@@ -93,7 +113,7 @@ class _Handler(socketserver.StreamRequestHandler):
         if uid is not None and not _may_ask(uid):
             return {"error": f"user {uid} may not ask: become root, or a member of the group {OPERATOR_GROUP}"}
         try:
-            request = json.loads(line)
+            request = json.loads(line, parse_constant=_refuse_constant)
             command = self.server.commands[request["command"]]
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             return {"error": f"not a request ({error!r:.60}); what there is: {', '.join(self.server.commands)}"}
@@ -101,6 +121,30 @@ class _Handler(socketserver.StreamRequestHandler):
             return command(request)
         except MissedMomentError as error:
             return {"error": str(error)}
+
+
+def number(request: Mapping[str, Any], key: str, least: float, most: float) -> float:
+    """Return a number of a request, 0 if it has none. Raises ControlError if it is not one from `least` to `most`."""
+    value = request.get(key)
+    if value is None:
+        return 0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
+        raise ControlError(f"{key} must be a number from {least:g} to {most:g}")
+    return value
+
+
+def text(request: Mapping[str, Any], key: str, most: int) -> str:
+    """Return a text of a request, cut to `most` characters; "" if it has none. Raises ControlError if it is no text."""
+    value = request.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ControlError(f"{key} must be a text")
+    return value[:most]
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number")
 
 
 def ask(path: Path, command: str, patience_s: float = _PATIENCE_S, **more: Any) -> dict[str, Any]:

@@ -57,7 +57,17 @@ def test_a_refusal_is_told(path: Path) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", b"\n", b"{}\n", b"[]\n", b'{"command": []}\n', b'{"command": "rm"}\n', b"\xff\n", b"[" * 60_000 + b"\n"],
+    [
+        b"",
+        b"\n",
+        b"{}\n",
+        b"[]\n",
+        b'{"command": []}\n',
+        b'{"command": "rm"}\n',
+        b"\xff\n",
+        b'{"command": NaN}\n',
+        b"[" * 60_000 + b"\n",
+    ],
 )
 def test_nonsense_is_answered_with_what_there_is_and_does_no_harm(path: Path, data: bytes) -> None:
     assert "echo, refuse" in str(raw(path, data)["error"])
@@ -134,3 +144,32 @@ def test_a_recorder_that_is_missing_is_told_without_numbers(tmp_path: Path) -> N
         ask(tmp_path / "control.sock", "status")
     assert "(No such file or directory)" in str(refusal.value)
     assert "[Errno" not in str(refusal.value)
+
+
+def test_more_requests_than_threads_wait_for_their_turn(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of silent peers end within the patience, and no more threads run than are allowed."""
+    monkeypatch.setattr(control._Handler, "timeout", 0.5)
+    silent = [socket.socket(socket.AF_UNIX) for _ in range(control._MOST_AT_ONCE)]
+    try:
+        before = threading.active_count()
+        for peer in silent:
+            peer.connect(str(path))
+        assert ask(path, "echo", word=1) == {"you said": 1}
+        assert threading.active_count() <= before + control._MOST_AT_ONCE
+    finally:
+        for peer in silent:
+            peer.close()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -1, 3, True, "1", [], {}, 10**400])
+def test_a_number_of_a_request_is_one_that_makes_sense(value: object) -> None:
+    with pytest.raises(ControlError, match="copied must be a number from 0 to 2"):
+        control.number({"copied": value}, "copied", 0, 2)
+
+
+def test_a_request_need_not_have_all_keys() -> None:
+    assert control.number({}, "copied", 0, 1) == 0
+    assert control.text({}, "name", 3) == ""
+    assert control.text({"name": "abcdef"}, "name", 3) == "abc"
+    with pytest.raises(ControlError, match="name must be a text"):
+        control.text({"name": 3}, "name", 3)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from missed_moment import clock
 from missed_moment.capture import guarded
 from missed_moment.capture.camera import VideoSink
 from missed_moment.capture.choice import CameraChooser, Candidate
@@ -431,3 +432,32 @@ def test_a_librarys_thread_may_fail_without_ending_the_recorder(
         program._thread_failed(failed, panel)
     assert (panel._failure is failed.exc_value) is panels
     assert "no camera" in caplog.text
+
+
+class FilmsOnce:
+    """A source that delivers one packet at each start."""
+
+    hangs: str | None = None
+    last_arrival_ns: int | None = None
+
+    def start(self) -> None:
+        self.last_arrival_ns = clock.monotonic_ns()
+
+    def fell_silent(self) -> str:
+        return "silent"
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+def test_a_camera_that_fell_silent_is_not_shown_as_filming(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(keeping, "SILENCE_NS", NS // 2)
+    seen: list[tuple[str | None, bool]] = []
+    keeper = Keeper(FilmsOnce(), lambda complaint: seen.append((complaint, keeper.may_deliver)), lambda: None)
+    keeper.start()
+    try:
+        wait_for(lambda: (None, True) in seen and ("silent", False) in seen)
+        assert ("silent", True) not in seen
+    finally:
+        keeper.stop(10)
+    assert not keeper.may_deliver

@@ -1,7 +1,9 @@
 """missed-moment-doctor: on a healthy device no check fails, and each thing that breaks is found by its own check."""
 
 import json
+import os
 import shutil
+import stat
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -196,6 +198,14 @@ def edit(path: str, old: str, new: str) -> Breaks:
     return lambda device: device.write(path, HEALTHY[path].replace(old, new))
 
 
+def socket_at(path: str) -> Breaks:
+    def make(device: Appliance) -> None:
+        device.path(path).parent.mkdir(parents=True, exist_ok=True)
+        os.mknod(device.path(path), stat.S_IFSOCK | 0o666)
+
+    return make
+
+
 def gone(path: str) -> Breaks:
     def remove(device: Appliance) -> None:
         found = device.path(path)
@@ -328,6 +338,8 @@ BROKEN: list[tuple[str, Breaks]] = [
     ("recorder_can_do_nothing_else", file(f"{_PROC}/limits", "")),
     ("recorder_reaches_no_network", lambda device: device.link(f"{_PROC}/ns/net", "net:[1]")),
     ("recorder_reaches_no_network", edit(f"{_PROC}/net/dev", "lo: 0 0\n", "lo: 0 0\n  eth0: 0 0\n")),
+    ("recorder_reaches_no_daemon", socket_at(f"{_PROC}/root/run/dbus/system_bus_socket")),
+    ("recorder_reaches_no_daemon", socket_at(f"{_PROC}/root/run/systemd/resolve/io.systemd.Resolve")),
     ("forgotten_is_gone", edit(f"{_PROC}/environ", "PYTHONMALLOC=malloc\0", "")),
     ("forgotten_is_gone", edit(f"{_PROC}/environ", "tcache_count=0", "tcache_count=7")),
     ("forgotten_is_gone", edit(f"{_PROC}/environ", "GLIBC_TUNABLES", "GLIBC_TUNEABLES")),

@@ -136,6 +136,15 @@ def test_what_happened_once_is_shown_once_and_then_the_standing_signal(lamp: Rec
     assert levels[: len(language.KEPT.steps) + 1] == [*(level for level, _ in language.KEPT.steps), 1.0]
 
 
+def test_a_thousand_forgets_are_shown_once_more_and_the_latest_last(lamp: Recorded, signaller: Signaller) -> None:
+    for _ in range(1000):
+        signaller.show(language.FORGOTTEN)
+        signaller.show(language.KEPT)
+    signaller.show(language.FORGOTTEN)
+    assert [signal.name for signal in signaller._once][-2:] == ["kept", "forgotten"]
+    assert len(signaller._once) <= 2
+
+
 def test_the_boards_own_led_mirrors_and_may_be_missing(tmp_path: Path) -> None:
     (tmp_path / "brightness").write_text("0")
     BoardLamp(tmp_path).shine(0.7)

@@ -1,22 +1,19 @@
 """The whole recorder, in real time with a real encoder: a few seconds where the device has a minute."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import av
 import pytest
 
-from missed_moment import clock
 from missed_moment.capture.synthetic import SyntheticCamera
 from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.durable import LocalDisk
 from missed_moment.health import Fault
-from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Stick
-from rig import SMALL, SMALL_SETTINGS, StoppedDisk, filled, film, recording, stored, turn_of, wait_for
+from rig import SMALL_SETTINGS, StoppedDisk, filled, recording, stored, turn_of, wait_for
 
 FPS = SMALL_SETTINGS.fps
 
@@ -229,20 +226,3 @@ def test_the_led_goes_dark_only_once_the_camera_has_stopped(tmp_path: Path) -> N
         assert recorder.status().state != "off"
         camera.released.set()
         wait_for(lambda: shown[-1] == language.OFF)
-
-
-def test_a_camera_that_delivers_nothing_is_not_shown_as_filming(tmp_path: Path) -> None:
-    class Dies(SyntheticCamera):
-        name = "dying"
-
-        def start(self, sink: Callable[[VideoPacket], None]) -> VideoFormat:
-            for packet in film(1, clock.monotonic_ns()):
-                sink(packet)
-            return SMALL
-
-        def stop(self) -> None:
-            """Nothing runs."""
-
-    shown: list[Signal] = []
-    with recording(tmp_path, camera=Dies(SMALL_SETTINGS), show=shown.append):
-        wait_for(lambda: language.FAULTS[Fault.CAMERA] in shown)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from missed_moment import clock, places
+
 ROLES = Path(__file__).parents[4] / "roles"
 RECORDER = ROLES / "recorder" / "templates" / "missed-moment.service.j2"
 EXPORTER = ROLES / "usb_export" / "files" / "missed-moment-export@.service"
@@ -83,3 +85,14 @@ def test_the_chip_of_a_pi_5_has_each_number_that_gpiozero_opens(number: int) -> 
     """Chip 4 on a Pi 5, chip 0 on a Compute Module 5 and a Pi 500; kernels number it otherwise (Blinka#1119: 15)."""
     rule = f'KERNEL!="gpiochip{number}", DRIVERS=="pinctrl-rp1", SYMLINK+="gpiochip{number}"'
     assert any(line.startswith('SUBSYSTEM=="gpio"') and line.endswith(rule) for line in rules(DEVICE_RULES))
+
+
+def test_the_recorder_has_of_run_what_it_needs_and_nothing_else() -> None:
+    """Behind sockets that are files there are daemons with a network, which PrivateNetwork= does not confine."""
+    assert values(RECORDER, "TemporaryFileSystem") == ["/run:ro"]
+    assert values(RECORDER, "BindPaths") == ["%t/missed-moment"]
+    assert values(RECORDER, "RuntimeDirectory") == [places.SOCKET.parent.name]
+    read_only = values(RECORDER, "BindReadOnlyPaths")
+    assert read_only == ["-/run/udev", "/run/systemd/notify", f"-{clock._SYNCHRONISED.parent}"]
+    lines = [line.split() for line in TMPFILES.read_text().splitlines()]
+    assert ["d", str(clock._SYNCHRONISED.parent), "0755", "root", "root"] in lines

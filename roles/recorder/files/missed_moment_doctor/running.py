@@ -66,6 +66,14 @@ def recorder_reaches_no_network(device: Device) -> None:
     must(names == ["lo"], f"it sees {names}")
 
 
+def recorder_reaches_no_daemon(device: Device) -> None:
+    """The recorder sees no socket in /run but its own, systemd's for its health, and udev's, which are root's alone."""
+    run = f"{device.recorder_process()}/root/run"
+    own = (f"{run}/missed-moment/", f"{run}/systemd/notify", f"{run}/udev/")
+    found = [path for path in device.find(run, "**/*") if device.path(path).is_socket() and not path.startswith(own)]
+    must(not found, f"it sees {found}")
+
+
 def forgotten_is_gone(device: Device) -> None:
     """What the recorder frees is written over."""
     environment = device.read(f"{device.recorder_process()}/environ").split("\0")
@@ -139,6 +147,7 @@ RUNNING = (
     (recorder_got_its_sandbox, ()),
     (recorder_can_do_nothing_else, ()),
     (recorder_reaches_no_network, ()),
+    (recorder_reaches_no_daemon, ()),
     (forgotten_is_gone, ()),
     (mounts_are_read_only, (Facet.READ_ONLY,)),
     (network_matches_its_setting, (Facet.NO_NETWORK,)),

@@ -49,7 +49,8 @@ class Signaller:
         """Make `signal` the standing one, or play it first where it is one that happens once."""
         with self._changed:
             if signal.once:
-                self._once.append(signal)
+                # At most one of each: what happened a thousand times is shown once, and the latest last.
+                self._once = deque([*(other for other in self._once if other != signal), signal])
             elif signal == self._standing:
                 return
             else:

@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from missed_moment import config, memory, memory_budget
+from missed_moment import clock, config, memory, memory_budget
 from missed_moment.board import Board
 from missed_moment.capture.choice import Kind, choose_camera, choose_microphone
 from missed_moment.clock import NS
-from missed_moment.control import ControlServer
+from missed_moment.control import ControlServer, number, text
 from missed_moment.durable import LocalDisk
 from missed_moment.errors import ControlError, MemoryLockError, MissedMomentError
 from missed_moment.health import Fault, Health
@@ -44,6 +44,11 @@ REBOOT = "reboot"
 STARTING = "starting-camera"
 """The file in the runtime directory that names the camera while it is being started."""
 
+
+_LATEST_S = 253_402_300_799
+"""The last second of the year 9999."""
+_NAME, _TROUBLE = 4096, 16_384
+"""The longest name of a stick's port, and the longest message about it, in characters."""
 
 _ENDINGS = {signal.SIGTERM, signal.SIGINT}
 
@@ -96,20 +101,22 @@ class _Commands:
     def time(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """An exporter tells of the newest file that a stick holds, in seconds of Unix time."""
         try:
-            at = datetime.fromtimestamp(float(request.get("newest", "")), UTC)
-        except (TypeError, ValueError, OverflowError, OSError) as error:
-            raise ControlError(f"{request.get('newest')!r} is no time ({error})") from error
+            at = datetime.fromtimestamp(number(request, "newest", 0, _LATEST_S), UTC)
+        except (ValueError, OverflowError, OSError) as error:
+            raise ControlError(f"{request.get('newest')!r:.60} is no time ({error})") from error
         self._recorder.hear_of_time(at)
         return {}
 
     def stick(self, request: Mapping[str, Any]) -> Mapping[str, Any]:
         """An exporter tells how far it is."""
         try:
-            stick, copied = Stick(request.get("stick")), float(request.get("copied") or 0)
-            began_ns = int(request.get("began_ns") or 0)
-        except (TypeError, ValueError, OverflowError) as error:
-            raise ControlError(f"{error}; what there is: {', '.join(stick.value for stick in Stick)}") from error
-        self._recorder.stick(str(request.get("name")), stick, str(request.get("trouble") or ""), copied, began_ns)
+            stick = Stick(request.get("stick"))
+        except (TypeError, ValueError) as error:
+            raise ControlError(f"{error!s:.60}; what there is: {', '.join(stick.value for stick in Stick)}") from error
+        name, trouble = text(request, "name", _NAME), text(request, "trouble", _TROUBLE)
+        copied = min(1.0, number(request, "copied", 0, 2))
+        began_ns = int(number(request, "began_ns", 0, clock.monotonic_ns()))
+        self._recorder.stick(name, stick, trouble, copied, began_ns)
         return {}
 
 

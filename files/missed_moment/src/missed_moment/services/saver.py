@@ -12,6 +12,7 @@ from missed_moment.clips.catalogue import Catalogue, Moment
 from missed_moment.clips.instant import Instant
 from missed_moment.clips.recovery import recover
 from missed_moment.clips.room import Room
+from missed_moment.clips.store_lock import StoreLock
 from missed_moment.clips.writer import MomentWriter, Order
 from missed_moment.clock import NS
 from missed_moment.errors import MissedMomentError, StoreFullError, reason
@@ -55,6 +56,7 @@ class Saver:
         self._writer = writer
         self._catalogue = catalogue
         self._room = room
+        self._store_lock = StoreLock(catalogue.root)
         self._one_moment = one_moment
         self._health = health
         self._on_kept = on_kept
@@ -151,6 +153,7 @@ class Saver:
             except Empty:
                 continue
             if job == "stop":
+                self._store_lock.release()
                 return
             if isinstance(job, Order):
                 self._save(job)
@@ -164,6 +167,7 @@ class Saver:
             return  # what is to be forgotten must not be finished
         try:
             self._catalogue.prepare()
+            self._store_lock.acquire()
             self._health.clear(Fault.SAVE_FAILED, "leftover")
             recover(self._catalogue, self._writer.label.device, self._report_leftover, self._room)
         except OSError as error:
@@ -229,12 +233,15 @@ class Saver:
 
     def _save(self, order: Order) -> None:
         try:
+            self._store_lock.acquire()
             moment = self._writer.write(order, self._on_kept)
         except StoreFullError as error:
             self._full = True
             self._health.report(Fault.STORAGE_FULL, str(error))
         except MissedMomentError as error:
             self._health.report(Fault.SAVE_FAILED, str(error))
+        except OSError as error:  # there is no store to be locked
+            self._health.report(Fault.SAVE_FAILED, f"{self._catalogue.root} cannot be written to ({error.strerror})")
         else:
             self._health.clear(Fault.SAVE_FAILED)
             if moment is not None:

@@ -7,6 +7,8 @@ from missed_moment.panel.language import Stick
 
 BELIEVED_NS = 15 * NS
 """What was told is believed this long. Exporters repeat themselves; one that does not was killed."""
+MOST = 1000
+"""Names of sticks that are remembered: ports, and directories that were exported to. More, nobody has."""
 DONE_SHOWN_NS = 60 * NS
 """A stick that is done is shown this long: one that stays in would hide everything else."""
 
@@ -38,7 +40,7 @@ class Sticks:
         Sticks are named after their ports. After a quick replug, the exporter of the stick before may still be ending:
         `began_ns` is when an exporter began, and an older one is not heard once a newer one of that port was.
         """
-        if began_ns < self._began_ns.get(name, 0):
+        if began_ns < self._began_ns.get(name, 0) or (name not in self._began_ns and len(self._began_ns) >= MOST):
             return False
         self._began_ns[name] = began_ns
         self._now_ns = now_ns
