@@ -293,8 +293,12 @@ def prove(session: nox.Session) -> None:
         "MISSED_MOMENT_STICKS": "300000",
         "MISSED_MOMENT_SIGNALS": "1000",
         "MISSED_MOMENT_DAMAGES": "5000",
+        "MISSED_MOMENT_FAULTS": "100000",
     }
-    unit = [f"tests/unit/test_{name}.py" for name in ("kill", "any_settings", "any_stick", "signals", "damaged_clips")]
+    unit = [
+        f"tests/unit/test_{name}.py"
+        for name in ("kill", "any_settings", "any_stick", "signals", "damaged_clips", "scripted_day")
+    ]
     session.run("python", "-m", "pytest", "-v", "--timeout=3600", *(session.posargs or (*unit, "tests/prove")), env=env)
 
 
