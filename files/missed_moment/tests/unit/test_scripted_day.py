@@ -60,7 +60,7 @@ def test_the_day_has_all_its_steps_and_nothing_is_lost_in_it(parent: Path, tmp_p
     day = begin(parent, tmp_path / "day")
     live(day, LocalDisk(), steps.append)
     assert steps == list(STEPS)
-    assert len(day.kept) == 4
+    assert len(day.kept_for_good) == 4
     assert_invariants(day)
 
 
@@ -104,6 +104,6 @@ def _live_with_a_jump(day: Day, step: str, jump_s: int, certain: tuple[bool, boo
 
     live(day, LocalDisk(), at_step)
     # What was exported is deleted after a month, and not before it has passed.
-    assert stored == [1, 2, 3, 4, *sorted(order.sequence for order, _ in day.kept[:-1])]
+    assert stored == [1, 2, 3, 4, *day.kept_for_good[:-1]]
     assert_invariants(day)
     assert len(Catalogue(day.store, LocalDisk()).moments()) == 2
