@@ -43,7 +43,7 @@ _config = click.option(
     type=click.Path(path_type=Path),
     default=settings_file,
     show_default=" or ".join(map(str, SETTINGS)),
-    help="Settings. A file that is missing, or wrong, means defaults.",
+    help="Settings. A missing file means defaults; a bad line never switches sound or camera on.",
 )
 _socket = click.option(
     "--socket",

@@ -170,10 +170,12 @@ def load(path: Path, fstab: Path = Path("/etc/fstab")) -> Loaded:
     A file that is not there is not a problem: every key is optional. If it cannot be read, or the file system that
     fstab(5) lists for it is not mounted, nobody knows what is switched off: then sound and camera are.
     """
-    if where := settings_file.unmounted(path, fstab):
-        return _unreadable(f"{where} is not mounted, so {path.name} is not read; mount it and restart the recorder")
     misnamed = settings_file.misnamed(path)
-    loaded, *others = [found for found in map(_read, (path, *misnamed)) if found is not None] or [Loaded()]
+    found = [loaded for loaded in map(_read, (path, *misnamed)) if loaded is not None]
+    # If there is a file below the mount point, it is for this case (our image has one), or this is a chroot.
+    if not found and (where := settings_file.unmounted(path, fstab)):
+        return _unreadable(f"{where} is not mounted, so {path.name} is not read; mount it and restart the recorder")
+    loaded, *others = found or [Loaded()]
     for other in others:
         loaded = _restricted(loaded, other)
     hint = "Windows shows the end of a name if you switch on its file name extensions"

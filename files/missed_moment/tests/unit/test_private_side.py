@@ -246,8 +246,8 @@ def test_an_unmounted_boot_partition_is_not_a_missing_file(tmp_path: Path) -> No
     assert not loaded.camera_allowed
     assert not loaded.settings.sound.enabled
     assert f"{path.parent} is not mounted" in loaded.problems[0]
-    path.write_text("[sound]\nenabled = true\n")  # below the mount point: not the owner's file
-    assert not load(path, fstab).settings.sound.enabled
+    path.write_text("[moment]\nbefore_s = 20\n")  # below the mount point, as in a chroot
+    assert load(path, fstab).settings.moment.before_s == 20
 
 
 def test_a_mounted_or_unlisted_partition_is_read(tmp_path: Path) -> None:

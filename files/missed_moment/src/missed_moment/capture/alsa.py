@@ -4,11 +4,12 @@ import errno
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from missed_moment import clock
 from missed_moment.capture.capture_times import is_plausible
 from missed_moment.capture.microphone import SoundSink
+from missed_moment.capture.pcm_converter import PcmConverter
 from missed_moment.capture.worker import Worker
 from missed_moment.clock import NS
 from missed_moment.errors import MicrophoneError
@@ -25,6 +26,14 @@ _LOST_NS = NS // 5
 
 When the buffer has run over, ALSA throws away all of it. Not every version of pyalsaaudio says so (0.10 does not).
 """
+
+_FORMATS = [
+    (SAMPLE_RATE, 1),
+    *((rate, channels) for rate in (SAMPLE_RATE, 44_100, 32_000, 16_000) for channels in (2, 1)),
+]
+"""Samples a second and channels that a card is asked for, in turn."""
+_RATES = range(8_000, 192_001)
+"""Samples a second that can be made use of."""
 
 
 class Card(Protocol):
@@ -64,7 +73,7 @@ def cards(sound: Path = _SOUND) -> list[str]:
     return list(devices(sound))
 
 
-def captured_ns(samples: int, told_ns: int, waiting: int, now_ns: int) -> int:
+def captured_ns(samples: int, told_ns: int, waiting: int, now_ns: int, rate: int = SAMPLE_RATE) -> int:
     """Return when the first of `samples` was captured: so many more were `waiting` at `told_ns`, says the card.
 
     It is not believed where that cannot be. Just after its buffer has run over, ALSA tells what was in memory by chance
@@ -72,40 +81,55 @@ def captured_ns(samples: int, told_ns: int, waiting: int, now_ns: int) -> int:
     """
     if not (is_plausible(told_ns, now_ns) and 0 <= waiting <= PERIOD * PERIODS):
         told_ns, waiting = now_ns, 0
-    return told_ns - (waiting + samples) * NS // SAMPLE_RATE
+    return told_ns - (waiting + samples) * NS // rate
 
 
 class AlsaCard:
     """A card through pyalsaaudio: Debian's python3-alsaaudio, 0.10 or newer."""
 
     def __init__(self, name: str) -> None:
-        """Open it; `plughw` converts what the card does not have, without a server. Raises MicrophoneError."""
+        """Open it; `plughw` converts what the card does not have, without a server. Raises MicrophoneError.
+
+        Where that does not (some cards allow no other period, and a plugin may be missing), it is converted here.
+        """
         try:
             import alsaaudio  # noqa: PLC0415 - not everywhere
         except ImportError as error:
             raise MicrophoneError(f"no sound is recorded ({error}): `apt install python3-alsaaudio`") from error
         self._error = alsaaudio.ALSAAudioError
         self._name = name
-        try:
-            self._pcm = alsaaudio.PCM(
-                alsaaudio.PCM_CAPTURE,
-                alsaaudio.PCM_NORMAL,
-                device=f"plughw:CARD={name},DEV={devices().get(name, 0)}",
-                rate=SAMPLE_RATE,
-                channels=1,
-                format=alsaaudio.PCM_FORMAT_S16_LE,
-                periodsize=PERIOD,
-                periods=PERIODS,
-            )
-            self._pcm.set_tstamp_mode(alsaaudio.PCM_TSTAMP_ENABLE)
-            self._pcm.set_tstamp_type(alsaaudio.PCM_TSTAMP_TYPE_MONOTONIC)
-        except (alsaaudio.ALSAAudioError, RuntimeError) as error:
-            raise MicrophoneError(f"the microphone {name} cannot be opened ({error}): is it in use?") from error
-        # What a card cannot do, pyalsaaudio passes over.
-        got = self._pcm.info()
-        if (got["rate"], got["channels"], got["format"]) != (SAMPLE_RATE, 1, alsaaudio.PCM_FORMAT_S16_LE):
-            self._pcm.close()
-            raise MicrophoneError(f"the microphone {name} cannot deliver {SAMPLE_RATE} samples a second: use another")
+        refused: Exception | None = None
+        for rate, channels in dict.fromkeys(_FORMATS):
+            try:
+                pcm = self._opened(alsaaudio, rate, channels)
+            except (alsaaudio.ALSAAudioError, RuntimeError) as error:
+                refused = refused or error
+                continue
+            # What a card cannot do, pyalsaaudio passes over, and info() tells what it does instead.
+            got = pcm.info()
+            if got["format"] == alsaaudio.PCM_FORMAT_S16_LE and got["rate"] in _RATES and got["channels"] >= 1:
+                self._pcm, self._rate, self._channels = pcm, got["rate"], got["channels"]
+                self._converter = PcmConverter(self._rate, self._channels)
+                return
+            pcm.close()
+        if refused is not None:
+            raise MicrophoneError(f"the microphone {name} cannot be opened ({refused}): is it in use?") from refused
+        raise MicrophoneError(f"the microphone {name} delivers no 16-bit samples at 8 to 192 kHz: use another")
+
+    def _opened(self, alsaaudio: Any, rate: int, channels: int) -> Any:
+        pcm = alsaaudio.PCM(
+            alsaaudio.PCM_CAPTURE,
+            alsaaudio.PCM_NORMAL,
+            device=f"plughw:CARD={self._name},DEV={devices().get(self._name, 0)}",
+            rate=rate,
+            channels=channels,
+            format=alsaaudio.PCM_FORMAT_S16_LE,
+            periodsize=rate // 50,
+            periods=PERIODS,
+        )
+        pcm.set_tstamp_mode(alsaaudio.PCM_TSTAMP_ENABLE)
+        pcm.set_tstamp_type(alsaaudio.PCM_TSTAMP_TYPE_MONOTONIC)
+        return pcm
 
     def read(self) -> tuple[bytes, int]:
         """Wait for a period. When it began, the card tells: how many samples were waiting at which time."""
@@ -119,7 +143,8 @@ class AlsaCard:
             seconds = nanoseconds = waiting = 0
         samples = max(0, length)
         told_ns = seconds * NS + nanoseconds
-        return data[: samples * SAMPLE_BYTES], captured_ns(samples, told_ns, waiting, clock.monotonic_ns())
+        begin_ns = captured_ns(samples, told_ns, waiting, clock.monotonic_ns(), self._rate)
+        return self._converter.convert(data[: samples * self._channels * SAMPLE_BYTES], begin_ns)
 
     def close(self) -> None:
         """Close it."""
