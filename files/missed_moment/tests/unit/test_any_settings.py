@@ -12,13 +12,14 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings
 
+from missed_moment import clock
 from missed_moment.board import Board
 from missed_moment.config import parse
 from missed_moment.durable import LocalDisk
 from missed_moment.health import Fault
 from missed_moment.packets import VideoFormat, VideoPacket
 from missed_moment.services.recorder import Recorder
-from rig import SMALL, film
+from rig import SMALL, film, wait_for
 from toml_files import toml_files
 
 FILES = int(os.environ.get("MISSED_MOMENT_SETTINGS", "200"))
@@ -30,7 +31,7 @@ class Still:
     name = "still"
 
     def start(self, sink: Callable[[VideoPacket], None]) -> VideoFormat:
-        sink(film(1)[0])
+        sink(film(1, clock.monotonic_ns())[0])
         return SMALL
 
     def stop(self) -> None:
@@ -48,9 +49,8 @@ def test_the_recorder_starts_and_films(text: str) -> None:
         recorder.start()
         try:
             assert recorder.wait_settled(30)
-            while loaded.camera_allowed and not recorder.ring.state().pictures:
-                assert threading.active_count() > threads
-            assert recorder.ring.state().pictures or not loaded.camera_allowed
+            assert threading.active_count() > threads
+            wait_for(lambda: recorder.ring.state().pictures > 0 or not loaded.camera_allowed)
             assert recorder.status().state != "off" or not loaded.camera_allowed
         finally:
             assert recorder.stop(30)
