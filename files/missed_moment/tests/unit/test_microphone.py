@@ -11,6 +11,7 @@ from missed_moment import clock
 from missed_moment.capture import alsa
 from missed_moment.capture.alsa import PERIOD, AlsaMicrophone, cards
 from missed_moment.capture.choice import choose_microphone
+from missed_moment.capture.pcm_converter import PcmConverter
 from missed_moment.capture.synthetic_microphone import SyntheticMicrophone
 from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clock import NS
@@ -86,6 +87,7 @@ def test_a_card_whose_buffer_runs_over_after_a_read_loses_nothing(monkeypatch: p
 
     card = object.__new__(alsa.AlsaCard)
     card._error, card._name, card._pcm = Error, "Webcam", Pcm()
+    card._rate, card._channels, card._converter = SAMPLE_RATE, 1, PcmConverter(SAMPLE_RATE, 1)
     monkeypatch.setattr(clock, "monotonic_ns", lambda: 100 * NS)
     assert card.read() == (bytes(PERIOD * SAMPLE_BYTES), 100 * NS - PERIOD_NS)
 
