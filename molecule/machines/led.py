@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import groupby, pairwise
 from operator import attrgetter
-from typing import Literal, Self
+from typing import Literal, NamedTuple, Self
 
 Edge = tuple[float, bool]
 """A time in seconds, and whether the LED is lit from then on."""
@@ -102,8 +102,7 @@ _Said = tuple["_Said", str] | None
 """What was said last, after what was said before that."""
 
 
-@dataclass(frozen=True)
-class _Guess:
+class _Guess(NamedTuple):
     """That the LED is at this step of a sign, having been late by `late_s` in all."""
 
     late_s: float
@@ -131,11 +130,11 @@ class _Guess:
         told = self.at == self.sign.says and (done or (length_s >= _PAUSE_S and not self.sign.whole))
         news = told and self.begun and self.sign.name and (self.said is None or self.said[1] != self.sign.name)
         said = (self.said, self.sign.name) if news else self.said
-        return replace(self, late_s=self.late_s + max(0.0, length_s - self.step.most_s), said=said, done=done)
+        return self._replace(late_s=self.late_s + max(0.0, length_s - self.step.most_s), said=said, done=done)
 
     def goes_on(self) -> Self:
         """Return the guess that the next step follows."""
-        return replace(self, at=0, begun=True, again=True) if self.last else replace(self, at=self.at + 1)
+        return self._replace(at=0, begun=True, again=True) if self.last else self._replace(at=self.at + 1)
 
     @property
     def left_s(self) -> float:
@@ -147,7 +146,7 @@ class _Guess:
 
     def gives_way(self, sign: _Sign) -> Self:
         """Return the guess that another sign follows."""
-        return replace(self, late_s=self.left_s + sign.rare_s, sign=sign, at=0, begun=True, again=False)
+        return self._replace(late_s=self.left_s + sign.rare_s, sign=sign, at=0, begun=True, again=False)
 
 
 def read(edges: Iterable[Edge], until_s: float) -> list[str]:
@@ -187,14 +186,21 @@ def _letter(run: _Stretch) -> str:
 def _explain(stretch: _Stretch, before: list[_Guess]) -> Iterator[_Guess]:
     """Return all that the LED may have been at when `stretch` ended."""
     begun = [sign for sign in _SIGNS if sign.steps[0].light == stretch.light]
+    together: dict[int, _Guess] = {}  # by the place of the sign that follows: the best of each is enough
     for guess in _open(before, begun):
-        if guess.step.light != stretch.light or stretch.length_s > guess.step.limit_s:
+        step = guess.step
+        if step.light != stretch.light or stretch.length_s > step.limit_s:
             continue
         yield guess.lasts(stretch.length_s)
-        for sign in begun:  # what follows may be lit as well, or dark: then they run together
-            first_s = min(guess.step.most_s, stretch.length_s - sign.steps[0].least_s)
-            if first_s > (guess.step.least_s if guess.sign.whole else 0) - _EARLY_S:
-                yield guess.lasts(first_s).gives_way(sign).lasts(stretch.length_s - first_s)
+        least_s = (step.least_s if guess.sign.whole else 0) - _EARLY_S
+        for place, sign in enumerate(begun):  # what follows may be lit as well, or dark: then they run together
+            first_s = min(step.most_s, stretch.length_s - sign.steps[0].least_s)
+            best = together.get(place)
+            if first_s > least_s and (best is None or guess.late_s + sign.rare_s < best.late_s):
+                both = guess.lasts(first_s).gives_way(sign).lasts(stretch.length_s - first_s)
+                if best is None or both.late_s < best.late_s:
+                    together[place] = both
+    yield from together.values()
 
 
 def _open(before: list[_Guess], begun: list[_Sign]) -> Iterator[_Guess]:
