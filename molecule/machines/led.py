@@ -65,6 +65,11 @@ def _blinks(name: str, count: int, lit_s: float, dark_s: float, pause_s: float, 
     return _Sign(name, (*((lit, dark) * count)[:-1], pause), whole)
 
 
+def _dark_first(sign: _Sign) -> _Sign:
+    """Return what the card shows after the LED was lit."""
+    return replace(sign, steps=(_Step("dark", 0.4, 0.4), *sign.steps))
+
+
 def _filming(sign: _Sign, least_s: float, most_s: float, after_s: float, blip_steps: int = 2) -> _Sign:
     """Return what the card shows while it films: the last darkness lasts as long as said, then come a blip and more."""
     blip = (_Step("dark", least_s, most_s), _Step("lit", _BLIP_S, _BLIP_S), _Step("dark", after_s, after_s))
@@ -76,10 +81,10 @@ _SIGNS = (
     _blinks("recording", 1, 0.08, 1.92, 1.92),
     _Sign("solid", (_Step("lit", 0.6, _ANY_S),), whole=True),
     _Sign("solid", (_Step("lit", 0.6, _ANY_S), _Step("dark", _BLIP_S, _BLIP_S, 0.38)), whole=True, blip_steps=1),
-    _blinks("kept", 3, 0.12, 0.12, 0.52, whole=True),
+    _dark_first(_blinks("kept", 3, 0.12, 0.12, 0.52, whole=True)),
     _Sign("copying", (_Step("lit", 0.1, 0.1), _Step("dark", 0.1, 0.3)) * 2, whole=True),
     _filming(_Sign("copying", (_Step("lit", 0.1, 0.1), _Step("dark", 0.1, 0.3)) * 6, whole=True), 0.7, 0.9, 0.6, 10),
-    _blinks("forgotten", 2, 1.0, 0.4, 0.8, whole=True),
+    _dark_first(_blinks("forgotten", 2, 1.0, 0.4, 0.8, whole=True)),
     *(_blinks(f"fault {count}", count, 0.25, 0.25, 1.75) for count in range(2, 10)),
     *(_filming(_blinks(f"fault {count}", count, 0.25, 0.25, 1.25), 1.25, 1.25, 1.25) for count in range(2, 10)),
     _Sign("off", (_Step("dark", 4.0, _ANY_S),), whole=True),

@@ -11,9 +11,9 @@ Steps = list[tuple[float, float]]
 
 RECORDING: Steps = [(1, 0.08), (0, 1.92)] * 3
 SOLID: Steps = [(1, 4.0)]
-KEPT: Steps = [*[(1.0, 0.12), (0.0, 0.12)] * 3, (0.0, 0.4)]
+KEPT: Steps = [(0.0, 0.4), *[(1.0, 0.12), (0.0, 0.12)] * 3, (0.0, 0.4)]
 COPYING: Steps = [(1, 0.1), (0, 0.1)] * 8
-FORGOTTEN: Steps = [*[(1.0, 1.0), (0.0, 0.4)] * 2, (0.0, 0.4)]
+FORGOTTEN: Steps = [(0.0, 0.4), *[(1.0, 1.0), (0.0, 0.4)] * 2, (0.0, 0.4)]
 BREATH: Steps = [(level / 10, 0.1) for level in (0, 1, 3, 6, 9, 10, 9, 6, 3, 1)] * 3
 
 

@@ -37,6 +37,8 @@ def _blinks(count: int, on_s: float, off_s: float, pause_s: float = 0.0) -> tupl
     return (*blinks, (0.0, pause_s)) if pause_s else blinks
 
 
+_DARK_FIRST: Step = (0.0, 0.4)
+"""The LED was lit while something was saved or forgotten: without this, nobody would see the first blink begin."""
 _BREATH = tuple((math.sin(math.pi * step / 20) ** 2, 0.1) for step in range(20))
 
 OFF = Signal("off", ((0.0, 1.0),))
@@ -46,9 +48,9 @@ RECORDING = Signal("recording", ((1.0, _BLIP_S), (0.0, _PERIOD_S - _BLIP_S)))
 _LIT_WITH_BLIP = ((1.0, _PERIOD_S - _BLIP_S), (0.0, _BLIP_S))
 """Where the LED is lit, the blip is dark."""
 SAVING = Signal("saving", ((1.0, 1.0),), urgent=True)
-KEPT = Signal("kept", _blinks(3, 0.12, 0.12, 0.4), once=True)
+KEPT = Signal("kept", (_DARK_FIRST, *_blinks(3, 0.12, 0.12, 0.4)), once=True)
 STICK_DONE = Signal("stick done", ((1.0, 1.0),))
-FORGOTTEN = Signal("forgotten", _blinks(2, 1.0, 0.4, 0.4), once=True)
+FORGOTTEN = Signal("forgotten", (_DARK_FIRST, *_blinks(2, 1.0, 0.4, 0.4)), once=True)
 FAULTS = {fault: Signal(f"fault {fault.value}", _blinks(fault.value, 0.25, 0.25, 1.5)) for fault in Fault}
 
 
