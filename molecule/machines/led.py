@@ -83,7 +83,7 @@ _SIGNS = (
     _Sign("solid", (_Step("lit", 0.6, _ANY_S), _Step("dark", _BLIP_S, _BLIP_S, 0.38)), whole=True, blip_steps=1),
     _dark_first(_blinks("kept", 3, 0.12, 0.12, 0.52, whole=True)),
     _Sign("copying", (_Step("lit", 0.1, 0.1), _Step("dark", 0.1, 0.3)) * 2, whole=True),
-    _filming(_Sign("copying", (_Step("lit", 0.1, 0.1), _Step("dark", 0.1, 0.3)) * 6, whole=True), 0.7, 0.9, 0.6, 10),
+    _filming(_Sign("copying", (_Step("lit", 0.1, 0.1), _Step("dark", 0.1, 0.3)) * 12, whole=True), 0.7, 0.9, 0.6, 22),
     _dark_first(_blinks("forgotten", 2, 1.0, 0.4, 0.8, whole=True)),
     *(_blinks(f"fault {count}", count, 0.25, 0.25, 1.75) for count in range(2, 10)),
     *(_filming(_blinks(f"fault {count}", count, 0.25, 0.25, 1.25), 1.25, 1.25, 1.25) for count in range(2, 10)),

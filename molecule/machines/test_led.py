@@ -22,7 +22,7 @@ def fault(number: int) -> Steps:
     return [*[(1.0, 0.25), (0.0, 0.25)] * number, (0.0, 1.5)] * 3
 
 
-BURSTS: Steps = [*[(1.0, 0.1), (0.0, 0.2)] * 6, (0.0, 0.6), (1.0, 0.08), (0.0, 0.6)] * 2
+BURSTS: Steps = [*[(1.0, 0.1), (0.0, 0.2)] * 12, (0.0, 0.6), (1.0, 0.08), (0.0, 0.6)] * 2
 SOLID_FILMING: Steps = [(1.0, 1.92), (0.0, 0.08)] * 3
 """While it films, there is a blip in each of them."""
 
@@ -70,7 +70,7 @@ A_DAY = [*RECORDING[:-1], (0, 0.9), (1, 1.5), *KEPT, *RECORDING, *COPYING, *SOLI
         (BURSTS, ["copying"]),
         (RECORDING + BURSTS + SOLID_FILMING + RECORDING, ["recording", "copying", "solid", "recording"]),
         (RECORDING + BURSTS[:-4] + SOLID_FILMING, ["recording", "copying", "solid"]),
-        (RECORDING + BURSTS[:17] + fault_filming(4), ["recording", "copying", "fault 4"]),
+        (RECORDING + BURSTS[:29] + fault_filming(4), ["recording", "copying", "fault 4"]),
         (SOLID_FILMING + fault_filming(6) + RECORDING, ["solid", "fault 6", "recording"]),
         *((fault_filming(number), [f"fault {number}"]) for number in range(2, 10)),
         *((fault(number) + fault_filming(number), [f"fault {number}"]) for number in (2, 9)),

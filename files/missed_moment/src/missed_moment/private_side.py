@@ -12,10 +12,13 @@ from typing import Any
 from missed_moment.lenient_toml import BadLine
 
 _SOUND = ("sound", "audio", "microphone")
+_SOUND_WORDS = frozenset({"mic", "mike", "mikro", "mikrofon", "mute", "muted"})
+"""Too short to be recognized when they are misspelt."""
 _SOUND_KEYS = ("enabled", "device")
 _SWITCH = ("switch", "switchpin")
-_LIKE = 0.75
-"""How like each other a key and its misspelling are, from 0 to 1."""
+_CAMERA = ("camera", "video")
+_LIKE, _LIKE_SWITCH = 0.75, 0.81
+"""How like each other a key and its misspelling are, from 0 to 1. "with" is like "switch" by 0.80."""
 _LONGEST = 40
 """Characters of a word that may be a key."""
 _DEEP = 6
@@ -31,15 +34,18 @@ def line_may_mean_sound(line: BadLine) -> bool:
     if _is_damaged(line.text):
         return True
     if line.is_header:
-        return _any_like(words, _SOUND)
+        return _mean_sound(words)
     if line.table == "sound":
         return words[:1] != [_squeezed(_NOT_SOUND)]
-    return _any_like(words, _SOUND) or (line.table != "network" and _any_like(words, _SOUND_KEYS))
+    return _mean_sound(words) or (line.table != "network" and _any_like(words, _SOUND_KEYS))
 
 
 def line_may_mean_switch(line: BadLine) -> bool:
-    """Whether a line that is not in force may have chosen the pin of the switch."""
-    return _is_damaged(line.text) or _any_like(_words(line.text), _SWITCH)
+    """Whether a line that is not in force may have chosen the pin of the switch, or switched the camera off."""
+    words = list(_words(line.text))
+    in_camera = not line.is_header and _any_like([_squeezed(line.table or "")], _CAMERA)
+    of_camera = in_camera and _any_like(words[:1], ("enabled",))
+    return of_camera or _is_damaged(line.text) or _any_like(words, _SWITCH, _LIKE_SWITCH)
 
 
 def refusal_may_mean_sound(key: tuple[str, ...], value: Any, known: bool, enabled: bool) -> bool:
@@ -47,12 +53,13 @@ def refusal_may_mean_sound(key: tuple[str, ...], value: Any, known: bool, enable
 
     `known`: there is such a setting, and its value was refused. `enabled`: [sound] enabled = true is in force.
     """
+    names, below = list(map(_squeezed, key)), list(_keys(value))
     if key[0] == "sound":
-        return not (known and key[1:] == (_NOT_SOUND,)) and (known or not enabled)
+        muted = not _SOUND_WORDS.isdisjoint(names)
+        return not (known and key[1:] == (_NOT_SOUND,)) and (known or muted or not enabled)
     if known:
         return False
-    names, below = list(map(_squeezed, key)), list(_keys(value))
-    if _any_like([*names, *below], _SOUND):
+    if _mean_sound([*names, *below]):
         return True
     of_a_table = len(key) > 1 or isinstance(value, Mapping)
     if of_a_table and _any_like(names[:1], ("network",)):
@@ -61,8 +68,13 @@ def refusal_may_mean_sound(key: tuple[str, ...], value: Any, known: bool, enable
 
 
 def refusal_may_mean_switch(key: tuple[str, ...], value: Any) -> bool:
-    """Whether a table, or a key of a table, that was refused may have chosen the pin of the switch."""
-    return _any_like([*map(_squeezed, key), *_keys(value)], _SWITCH)
+    """Whether a table, or a key of a table, that was refused may have chosen the pin of the switch.
+
+    There is no setting that switches the camera off; who wrote one all the same means it.
+    """
+    names, below = list(map(_squeezed, key)), list(_keys(value))
+    of_camera = _any_like(names[:1], _CAMERA) and _any_like([*names[1:], *below], ("enabled",))
+    return of_camera or _any_like([*names, *below], _SWITCH, _LIKE_SWITCH)
 
 
 def _is_damaged(text: str) -> bool:
@@ -70,9 +82,13 @@ def _is_damaged(text: str) -> bool:
     return any(character == "\ufffd" or (character < " " and character != "\t") for character in text)
 
 
-def _any_like(words: Iterable[str], targets: Collection[str]) -> bool:
+def _mean_sound(words: Collection[str]) -> bool:
+    return not _SOUND_WORDS.isdisjoint(words) or _any_like(words, _SOUND)
+
+
+def _any_like(words: Iterable[str], targets: Collection[str], like: float = _LIKE) -> bool:
     return any(
-        target in word or SequenceMatcher(None, word, target).ratio() >= _LIKE
+        target in word or SequenceMatcher(None, word, target).ratio() >= like
         for word in {word for word in words if len(word) <= _LONGEST}
         for target in targets
     )

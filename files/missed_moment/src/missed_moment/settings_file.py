@@ -1,6 +1,7 @@
 """The settings file on a boot partition that any computer can write to: whether it is there, and its bytes."""
 
 import os
+import re
 from pathlib import Path
 
 from missed_moment.errors import SettingsError
@@ -29,9 +30,11 @@ def unmounted(path: Path, fstab: Path) -> Path | None:
 
 
 def misnamed(path: Path) -> list[Path]:
-    """Return settings files beside `path` to whose name an editor has added an ending."""
-    names = {f"{path.name}.txt", f"{path.name}.toml", f"{path.stem}.txt"}
+    """Return settings files beside `path` to whose name an editor, a browser or a file manager has added something."""
+    stem, added = re.escape(path.stem), r"( ?\(\d+\)| \d+| - .*)?"
+    alike = re.compile(rf"{stem}(\.toml)?{added}\.(toml|txt|rtf)")
     try:
-        return sorted(other for other in path.parent.iterdir() if other.name.casefold() in names)
+        others = [other for other in path.parent.iterdir() if alike.fullmatch(other.name.casefold())]
     except OSError:
         return []
+    return sorted(other for other in others if other.name.casefold() != path.name)

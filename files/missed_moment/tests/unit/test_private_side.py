@@ -31,6 +31,8 @@ SLIPS = {
     "a string that never ends": '[device]\nname = "kitchen\n',
     "a list of tables": "[[led]]\npin = 5\n",
     "words": "please be quiet\n",
+    "words that sound like the switch": "this camera films with less memory\n",
+    "a name that sounds like the switch": "[device]\nname = cat with a hat\n",
     "rich text": "{\\rtf1\\ansi\n",
 }
 
@@ -100,7 +102,6 @@ def test_a_message_has_the_line_and_the_remedy(slip: str, remedy: str) -> None:
         "[\u201csound\u201d]\nenabled = false\n",
         "[[sound]]\nenabled = false\n",
         "enabled = false\n[sound]\n",
-        "[video]\nwidth = 640\nenabled = false\n",
         "sound = false\n",
         "sound = {enabled = False}\n",
         "sound.enabled = False\n",
@@ -108,15 +109,26 @@ def test_a_message_has_the_line_and_the_remedy(slip: str, remedy: str) -> None:
         "[sound]\ndevice = 3\n",
         "[sound]\nenabled = true\ndevice = \u201cKitchen\u201d\n",
         "[sound]\nenabled = fal\ufffde\n",
+        "[sound]\nenabled = true\nmute = true\n",
+        "mic = false\n",
+        "[recording]\nmic = false\n",
+        "mikrofon = false\n",
     ],
 )
 def test_sound_that_may_be_switched_off_stays_off(text: str) -> None:
-    for broken in (text, f"{text}[video]\nbitrate_mbps = 4,5\n", f"[video]\nbitrate_mbps = 4,5\n{text}"):
+    for broken in (text, f"{text}[moment]\nbefore_s = 4,5\n", f"[moment]\nbefore_s = 4,5\n{text}"):
         loaded = parse(broken)
         assert not loaded.settings.sound.enabled
         assert not loaded.settings.sound.asked_for
         assert any("sound is off until this is corrected" in problem for problem in loaded.problems)
         assert loaded.camera_allowed or "\ufffd" in text
+
+
+def test_camera_and_sound_are_off_where_either_may_be_meant() -> None:
+    """Is the header of [sound] missing, or is the camera meant?"""
+    loaded = parse("[video]\nwidth = 640\nenabled = false\n")
+    assert not loaded.settings.sound.enabled
+    assert not loaded.camera_allowed
 
 
 @pytest.mark.parametrize(
@@ -137,6 +149,10 @@ def test_sound_that_may_be_switched_off_stays_off(text: str) -> None:
         "[button\nswitch_pin = 22\n",
         "[[button]]\nswitch_pin = 22\n",
         "[switch]\npin = 22\n",
+        "[camera]\nenabled = false\n",
+        "[video]\nenabled = false\n",
+        "[camera]\nenabled = False\n",
+        "[video]\nenabled = no\n",
         "switch_pin = 22\n[button]\n",
         "button = {pin = 5, switch_pin = 22,}x\n",
         "button.switch_pin = 22,\n",
@@ -213,7 +229,13 @@ def test_lists_over_several_lines_are_read_beside_a_slip() -> None:
     assert len(loaded.problems) == 1
 
 
-@pytest.mark.parametrize("name", ["missed-moment.toml.txt", "missed-moment.txt", "Missed-Moment.TOML.TXT"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("missed-moment.toml.txt", "missed-moment.txt", "Missed-Moment.TOML.TXT", "missed-moment.toml.rtf"),
+        *("missed-moment (1).toml", "missed-moment - Copy.toml", "missed-moment 2.toml"),
+    ],
+)
 def test_a_file_with_the_wrong_name_is_reported_and_switches_off(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(f"{OFF}[button]\nswitch_pin = 22\n")
     alone = load(tmp_path / "missed-moment.toml")
@@ -229,7 +251,8 @@ def test_a_file_with_the_wrong_name_is_reported_and_switches_off(tmp_path: Path,
 
 
 @pytest.mark.parametrize(
-    "name", ["missed-moment.toml~", "._missed-moment.toml", ".missed-moment.toml.swp", "config.txt"]
+    "name",
+    ["missed-moment.toml~", "._missed-moment.toml", ".missed-moment.toml.swp", "config.txt", "missed-moment.toml.bak"],
 )
 def test_what_editors_leave_is_no_settings_file(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_text(OFF)

@@ -47,7 +47,7 @@ class Converter:
     """
 
     def __init__(self, width: int, height: int) -> None:
-        """Set up; one converter serves frames of any kind, and is fast if all are of the same kind."""
+        """Set up; one converter serves frames of any kind."""
         self._size = width, height
         self._reformatter = VideoReformatter()
 

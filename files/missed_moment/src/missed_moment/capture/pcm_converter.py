@@ -26,6 +26,8 @@ class PcmConverter:
 
         `begin_ns` is when the first sample of `data` was captured. Of a block, up to one sample is held back.
         """
+        if (self._rate, self._channels) == (SAMPLE_RATE, 1):
+            return data, begin_ns
         mono = np.frombuffer(data, "<i2").reshape(-1, self._channels).mean(axis=1)
         if self._rate == SAMPLE_RATE:
             return _samples(mono), begin_ns

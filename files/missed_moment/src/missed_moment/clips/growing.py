@@ -14,6 +14,7 @@ from missed_moment.durable import Disk, SequentialFile
 from missed_moment.frame_gaps import missing_frames
 from missed_moment.h264 import ParameterSets
 from missed_moment.packets import SAMPLE_RATE, Packet, VideoFormat, VideoPacket
+from missed_moment.sps import UNSPECIFIED
 
 SILENCE_S = 0.01
 """Silence that lasts no longer is none that anybody lost."""
@@ -54,7 +55,10 @@ class GrowingClip:
         self._parameters = ParameterSets.find(first)
         if sequence := self._parameters.sequence():  # `video` may be that of a camera that was started since
             same_camera = (video.width, video.height) == sequence[:2]
-            colour = sequence.colour or (video.colour if same_camera else None)
+            colour = sequence.colour
+            if same_camera and video.colour and (colour is None or colour.matrix == UNSPECIFIED):
+                # Some encoders write whether the range is full, and nothing else of what they were told.
+                colour = video.colour if colour is None else video.colour._replace(full_range=colour.full_range)
             video = VideoFormat(sequence.width, sequence.height, video.fps, colour)
         self.video = video
         self._track = video_track(self._parameters.avcc(), video.width, video.height, video.fps, rotation, video.colour)

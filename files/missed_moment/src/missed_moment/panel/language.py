@@ -58,8 +58,8 @@ _PACES = 4
 _SLOWEST_S, _FASTEST_S = 0.3, 0.1
 
 
-_BURST = 6
-"""Blinks of a copy between two blips."""
+_BURST = 12
+"""Blinks of a copy between two blips: more than any fault has, for who counts them."""
 _BEFORE_BLIP_S = 0.6
 _AFTER_BLINKS_S, _AFTER_BLIP_S = 1.0, 1.25
 """Darkness that sets the blip apart from a fault's blinks: four times as much as there is between two of them."""
