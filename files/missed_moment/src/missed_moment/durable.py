@@ -206,14 +206,16 @@ def overwrite(disk: Disk, path: Path) -> None:
 
 
 @contextmanager
-def alone_in(directory: Path) -> Iterator[Path]:
-    """Keep other processes that ask for the same out of a directory, for the length of a block.
+def alone_in(directory: Path, wait: bool = True) -> Iterator[Path]:
+    """Keep others that ask for the same out of a directory, for the length of a block.
+
+    Raises BlockingIOError without `wait`, if others are in it.
 
     Gives a path to that very directory: whoever puts a link in its place meanwhile leads nobody elsewhere.
     """
     descriptor = os.open(directory, _DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         pinned = Path(f"/proc/self/fd/{descriptor}")
         yield pinned if pinned.exists() else directory  # not on macOS
     finally:

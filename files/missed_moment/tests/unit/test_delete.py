@@ -75,8 +75,8 @@ def test_a_disk_that_fails_is_told_and_the_next_attempt_deletes(store: Path) -> 
     assert sequences(store) == [1, 3]
 
 
-def test_a_recovery_meanwhile_waits_and_finds_nothing_left_to_do(store: Path) -> None:
-    """The recorder's own thread may find the tombstone of another, or of the operator's process."""
+def test_a_recovery_meanwhile_leaves_it_to_whoever_deletes_it(store: Path) -> None:
+    """The recorder's own thread may find the tombstone of another, or of a process: presses wait for that thread."""
     overwriting, go_on = threading.Event(), threading.Event()
 
     def hesitate(call: str, _: tuple[Any, ...]) -> None:
@@ -97,15 +97,42 @@ def test_a_recovery_meanwhile_waits_and_finds_nothing_left_to_do(store: Path) ->
     assert overwriting.wait(20)
     recovering = threading.Thread(target=run, args=(recover, Catalogue(store, LocalDisk()), "test"))
     recovering.start()
-    recovering.join(0.3)
-    assert recovering.is_alive()
+    recovering.join(20)
+    assert not recovering.is_alive()
+    assert deleting.is_alive()
+    assert (store / names.INCOMING / f"{names.TOMBSTONE}moment-000001").is_dir()
     go_on.set()
-    for thread in (deleting, recovering):
-        thread.join(20)
-        assert not thread.is_alive()
+    deleting.join(20)
+    assert not deleting.is_alive()
     assert errors == []
     assert sequences(store) == [2, 3]
     assert not list((store / names.INCOMING).iterdir())
+
+
+def test_a_deletion_that_failed_half_way_can_be_tried_again(store: Path) -> None:
+    disk = FailingDisk("pwrite", errno.EIO)
+    with pytest.raises(StoreError, match="try again"):
+        Catalogue(store, disk).delete(2)
+    assert sequences(store) == [1, 3]
+    disk.mend()
+    Catalogue(store, disk).delete(2)
+    assert not list((store / names.INCOMING).iterdir())
+
+
+def test_a_damaged_moment_that_was_set_aside_can_be_deleted(store: Path) -> None:
+    catalogue = Catalogue(store, LocalDisk())
+    aside = catalogue.set_aside(store / "moment-000002")
+    catalogue.delete(2)
+    assert not aside.exists()
+    assert sequences(store) == [1, 3]
+
+
+def test_a_moment_that_somebody_deletes_while_room_is_made_is_no_error(store: Path) -> None:
+    catalogue = Catalogue(store, LocalDisk())
+    leaving = catalogue.moments()[0]
+    catalogue.delete(1)
+    catalogue.remove(leaving)
+    assert sequences(store) == [2, 3]
 
 
 def test_a_moment_that_is_overwritten_while_it_is_copied_reaches_no_stick(store: Path, tmp_path: Path) -> None:

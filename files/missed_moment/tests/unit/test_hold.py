@@ -1,6 +1,7 @@
 """Press and hold: what was only in RAM reaches no file, and what was being written is gone before the LED shows it."""
 
 import errno
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from missed_moment.clips.catalogue import Catalogue
 from missed_moment.clock import NS
 from missed_moment.config import ButtonSettings, LedSettings
 from missed_moment.durable import LocalDisk
+from missed_moment.errors import StoreError
 from missed_moment.health import Fault
 from missed_moment.panel import language
 from missed_moment.panel import touch as touching
@@ -305,6 +307,72 @@ def test_a_disk_that_hangs_while_it_overwrites_is_fault_six(tmp_path: Path, monk
         assert forgotten.wait(20)
         wait_for(lambda: recorder.health.faults() == {})
     assert gone(tmp_path)
+
+
+def test_a_second_hold_is_answered_when_the_first_is_done(tmp_path: Path) -> None:
+    """The LED stays solid while a slow card overwrites: people hold again."""
+    go, shown = threading.Event(), Shown(tmp_path)
+
+    def hang(call: str, _: tuple[Any, ...]) -> None:
+        if call == "pwrite":
+            assert go.wait(20)
+
+    with recording(tmp_path, HookedDisk(hang), show=shown, after_s=30) as recorder:
+        filled(recorder)
+        recorder.press()
+        wait_for(lambda: bool(list(tmp_path.rglob(names.INFO))))
+        first = recorder.forget()
+        wait_for(lambda: not recorder._saver.orders())
+        second = recorder.forget()
+        assert not second.is_set()
+        assert language.FORGOTTEN not in shown.signals
+        go.set()
+        assert first.wait(20)
+        assert second.wait(20)
+    assert shown.left == []
+    assert gone(tmp_path)
+
+
+def test_one_that_cannot_be_overwritten_does_not_keep_the_next_from_being_forgotten(tmp_path: Path) -> None:
+    def refuse_the_first(call: str, arguments: tuple[Any, ...]) -> None:
+        if call == "open" and f"{names.TOMBSTONE}moment-000001" in str(arguments[0]):
+            raise OSError(errno.EIO, "injected")
+
+    with recording(tmp_path, HookedDisk(refuse_the_first), after_s=30) as recorder:
+        for number in (1, 2):
+            filled(recorder)
+            recorder.press()
+            wait_for(lambda number=number: bool(list(tmp_path.rglob(f"moment-{number:06}/{names.INFO}"))))
+            recorder.forget()
+            wait_for(lambda: Fault.SAVE_FAILED in recorder.health.faults())
+        wait_for(lambda: not list(tmp_path.rglob("*moment-000002")))
+
+
+def test_a_press_over_the_socket_does_not_spare_a_moment_from_a_hold(tmp_path: Path) -> None:
+    with recording(tmp_path) as recorder:
+        filled(recorder)
+        recorder.press()
+        down_ns = recorder.press(down=True)
+        recorder.press()
+        wait_for(lambda: bool(Catalogue(tmp_path, LocalDisk()).moments()))
+        assert recorder.forget(down_ns).wait(20)
+    assert gone(tmp_path)
+
+
+def test_a_press_while_the_recorder_ends_is_refused(tmp_path: Path) -> None:
+    with recording(tmp_path) as recorder:
+        filled(recorder)
+    with pytest.raises(StoreError, match="is ending"):
+        recorder.press()
+
+
+def test_a_store_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+    with recording(tmp_path / "clips") as recorder:
+        filled(recorder)
+        shutil.rmtree(tmp_path / "clips")
+        recorder.press()
+        assert recorder.wait_saved(20)
+        assert len(Catalogue(tmp_path / "clips", LocalDisk()).moments()) == 1
 
 
 def test_what_is_to_be_forgotten_is_never_finished_meanwhile(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import av
 import pytest
 
 from missed_moment.capture.painting import read_number
+from missed_moment.clips import names
 from missed_moment.clips.catalogue import Catalogue, Moment
 from missed_moment.clips.writer import Order
 from missed_moment.clock import NS
@@ -116,7 +117,22 @@ def test_an_older_part_that_cannot_be_written_does_not_take_the_newest_with_it(
     assert moments(tmp_path) == [moment]
     assert moment.info().width == LARGER.width
     assert moment.info().continues is None
-    assert "format of the camera's frames changed is lost" in caplog.text
+    assert "format of the camera's frames changed is not whole" in caplog.text
+
+
+def test_an_older_part_that_fails_once_it_is_durable_is_known_to_a_hold(tmp_path: Path) -> None:
+    failed: list[str] = []
+
+    def fail_once(call: str, arguments: tuple[Any, ...]) -> None:
+        if call == "rename" and arguments[1].name == names.INFO and not failed:
+            failed.append(call)
+            raise OSError(errno.EIO, "injected")
+
+    catalogue, writer = writer_for(tmp_path, HookedDisk(fail_once))
+    order = order_of(list(itertools.chain(*restarted_film("resize"))))
+    assert writer.write(order, ignore) is not None
+    assert [moment.sequence for moment in catalogue.moments()] == [1, 2]
+    assert order.sequences == (1, 2)
 
 
 def test_a_part_after_the_press_that_cannot_be_written_leaves_nothing_of_itself(tmp_path: Path) -> None:

@@ -208,23 +208,29 @@ class Catalogue:
             log.warning("%s is removed without being overwritten (%s)", incoming, error)
         self.disk.remove(incoming)
 
+    def entomb(self, sequence: int) -> None:
+        """Give a moment's directory, durably, the name of one that never comes back. Raises OSError."""
+        tombstone = self._tombstone(sequence)
+        for path in self._places(sequence):
+            if path.is_dir() and not path.is_symlink() and not tombstone.is_dir():
+                move_directory(self.disk, path, tombstone)
+
     def forget(self, sequence: int) -> None:
         """Delete a moment for good, whether it is whole or still being written. Nothing if there is none.
 
         Its directory is renamed first, durably: from then on it does not come back, whatever happens. Then what it
         holds is overwritten. Raises OSError; may be called again then, and must be before `recover`.
         """
-        name = names.directory_name(sequence)
-        for path in (self.incoming / name, self.damaged / name, self.root / name):
-            tombstone = self.incoming / (names.TOMBSTONE + name)
-            self.bury(tombstone)  # one of the same number that is left over
-            if path.is_dir() and not path.is_symlink():
-                move_directory(self.disk, path, tombstone)
-                self.bury(tombstone)
+        tombstone = self._tombstone(sequence)
+        self.entomb(sequence)
+        while tombstone.is_dir():  # there may be another of that number
+            self.bury(tombstone)
+            self.entomb(sequence)
 
     def delete(self, sequence: int) -> None:
         """Delete a kept moment for good, as `forget` does. Raises StoreError if there is none, or the disk fails."""
-        if sequence not in {moment.sequence for moment in self.moments()}:
+        _, _, *begun = (*self._places(sequence), self._tombstone(sequence))
+        if sequence not in {moment.sequence for moment in self.moments()} and not any(path.is_dir() for path in begun):
             raise StoreError(
                 f"there is no moment {sequence} in {self.root}: `missed-moment clips` lists the moments. One that is "
                 "still being saved can be deleted when it is finished"
@@ -237,29 +243,49 @@ class Catalogue:
                 "erase or destroy the card"
             ) from error
 
-    def bury(self, tombstone: Path) -> None:
-        """Finish what `forget` began. Nothing if there is no such tombstone."""
+    def bury(self, tombstone: Path, wait: bool = True) -> None:
+        """Finish what `forget` began. Nothing if there is no such tombstone.
+
+        Without `wait`, a tombstone is left to whoever is burying one: that may be another process, or another thread.
+        """
         sequence = names.sequence_of(tombstone.name.removeprefix(names.TOMBSTONE))
         if sequence is None or not tombstone.is_dir():
             return
-        with alone_in(self.incoming):  # the recorder may find the tombstone of another process, or of another thread
-            if not tombstone.is_dir():
-                return
-            self._overwrite(tombstone)
-            try:
-                self._note_deleted(sequence)
-            except OSError as error:  # at worst, another moment gets its number
-                log.warning("it is not noted that %s was deleted (%s)", tombstone.name, error)
-            self.disk.remove(tombstone)
-            self.disk.sync_directory(self.incoming)
+        try:
+            with alone_in(self.incoming, wait):
+                if not tombstone.is_dir():
+                    return
+                self._overwrite(tombstone)
+                try:
+                    self._note_deleted(sequence)
+                except OSError as error:  # at worst, another moment gets its number
+                    log.warning("it is not noted that %s was deleted (%s)", tombstone.name, error)
+                self.disk.remove(tombstone)
+                self.disk.sync_directory(self.incoming)
+        except BlockingIOError:
+            log.info("%s is left to whoever is burying it", tombstone.name)
+
+    def _tombstone(self, sequence: int) -> Path:
+        return self.incoming / f"{names.TOMBSTONE}{names.directory_name(sequence)}"
+
+    def _places(self, sequence: int) -> tuple[Path, ...]:
+        """Where a moment may be: in the store, being written, set aside, and half deleted."""
+        name = names.directory_name(sequence)
+        return (self.root / name, self.incoming / name, self.damaged / name, self.incoming / f"{names.REMOVED}{name}")
 
     def remove(self, moment: Moment) -> None:
         """Delete a moment: it is out of sight at once and whole until then, also if the power goes now.
 
         A full disk has room to note its number only afterwards; until then the name of its directory stands for it.
+        Nothing if somebody else has deleted it.
         """
         grave = self.incoming / f"{names.REMOVED}{moment.path.name}"
-        move_directory(self.disk, moment.path, grave)
+        try:
+            move_directory(self.disk, moment.path, grave)
+        except FileNotFoundError:
+            if moment.path.exists():
+                raise
+            return
         self.finish_removing(grave)
 
     def finish_removing(self, grave: Path) -> None:

@@ -51,8 +51,9 @@ def _recover(
 ) -> Moment | None:
     sequence = names.sequence_of(leftover.name)
     if sequence is None:  # a moment whose deletion was cut short
-        catalogue.bury(leftover)
-        if leftover.exists():  # it was deleted to make room
+        if leftover.name.startswith(names.TOMBSTONE):
+            catalogue.bury(leftover, wait=False)
+        else:  # it was deleted to make room
             catalogue.finish_removing(leftover)
         return None
     making = room.making if room else _as_it_is

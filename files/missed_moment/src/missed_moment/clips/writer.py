@@ -54,7 +54,8 @@ class Order:
 
     The recorder may add `presses` until the take has ended, and set `withdrawn` at any time; the writer tells
     how far it is: `sequence` once it has one, `earlier` sequences if the format of the frames changed (each format
-    becomes a moment of its own), `kept` once the history is durable, and since when it has been waiting for the disk
+    becomes a moment of its own, which `continues` the one before), `kept` once the history is durable, and since when
+    it has been waiting for the disk
     in `disk_since_ns`.
     """
 
@@ -66,6 +67,7 @@ class Order:
     withdrawn: bool = False
     sequence: int | None = None
     earlier: tuple[int, ...] = ()
+    continues: int | None = None
     kept: bool = False
     disk_since_ns: int | None = None
 
@@ -127,14 +129,16 @@ class MomentWriter:
             if order.withdrawn:
                 return None
             if moment is not None:
-                order.earlier = (*order.earlier, moment.sequence)
+                order.earlier, order.continues = (*order.earlier, moment.sequence), moment.sequence
                 order.room = max(1, order.room - moment.size)
             try:
                 written = self._write_part(order, part, on_kept)
             except MissedMomentError as error:
                 if part.newest:
                     raise
-                log.warning("what was captured before the format of the camera's frames changed is lost: %s", error)
+                if order.sequence is not None:  # what there is of it is in the store, and finished at the next start
+                    order.earlier, order.sequence = (*order.earlier, order.sequence), None
+                log.warning("what was captured before the format of the camera's frames changed is not whole: %s", error)
                 continue
             if written is None:
                 return None
@@ -199,7 +203,10 @@ class MomentWriter:
                 self._room.making(partial(clip.finish, info.created_s))
                 moment = self._room.making(partial(self._catalogue.publish, incoming))
         if trouble is not None:
-            raise trouble
+            try:
+                raise trouble
+            finally:
+                trouble = None  # or its traceback would keep this call, and with it the frames that were not written
         return moment
 
     def _make_durable(
@@ -250,7 +257,7 @@ class MomentWriter:
             undervoltage=self._board.undervoltage(),
             restarts=self._restarts(),
             sound=clip.sound_info(),
-            continues=order.earlier[-1] if order.earlier else None,
+            continues=order.continues,
             continued=part.continued,
             **clip.facts(),
         )

@@ -141,13 +141,18 @@ class Recorder:
         Raises StoreError where RAM is full of moments that the disk has not taken.
         """
         with self._changed:
+            if self._stopped:
+                raise StoreError("the recorder is ending: nothing more can be kept until it is started again")
             now_ns = clock.monotonic_ns()
             if self._backlog_ns(now_ns) > self._backlog_limit_ns:
                 message = "RAM is full of moments that the disk does not take: nothing more can be kept until it does"
                 self.health.report(Fault.SAVE_FAILED, message)
                 raise StoreError(message)
             self._end_interrupted(now_ns)
-            self._unfinished = self._saver.orders() if down else []
+            if down:
+                self._unfinished = self._saver.orders()
+            elif self._grammar.decision_ns is None:  # a button that is down may still become a hold
+                self._unfinished = []
             self._apply(self._grammar.press(now_ns, down=down))
             self._show(language.choose(self._situation()))
             self._changed.notify_all()
@@ -162,6 +167,8 @@ class Recorder:
     def forget(self, held_since_ns: int | None = None) -> threading.Event:
         """Forget the last minute, and each moment that was not finished yet; other moments stay.
 
+        So does one that was kept and that the disk did not let us finish: it is finished when it can be.
+
         Not finished when the button went down, if a press at `held_since_ns` became a hold. What was never written
         is gone at once. The LED shows it when all is gone, and what is returned is set then.
         """
@@ -171,6 +178,7 @@ class Recorder:
             orders = self._saver.orders()
             if held_since_ns is not None:
                 orders += [order for order in self._unfinished if order not in orders]
+            orders += [order for order in self._saver.unforgotten() if order not in orders]
             if last is not None and unwritten:
                 self._end(last)
             elif last is not None and held_since_ns in last.presses and last not in orders:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import Literal
@@ -112,6 +113,11 @@ class Saver:
         """List the orders that are not finished, oldest first."""
         with self._lock:
             return list(self._orders)
+
+    def unforgotten(self) -> list[Order]:
+        """List the orders that are being forgotten: something of them may still be in the store."""
+        with self._lock:
+            return [order for each in self._forgettings for order in each.orders]
 
     def report_stall(self, now_ns: int) -> None:
         """Report a disk that has not answered for long. The save goes on when it does."""
@@ -233,6 +239,7 @@ class Saver:
 
     def _save(self, order: Order) -> None:
         try:
+            self._catalogue.prepare()
             self._store_lock.acquire()
             moment = self._writer.write(order, self._on_kept)
         except StoreFullError as error:
@@ -243,8 +250,8 @@ class Saver:
         except OSError as error:  # there is no store to be locked
             self._health.report(Fault.SAVE_FAILED, f"{self._catalogue.root} cannot be written to ({error.strerror})")
         else:
-            self._health.clear(Fault.SAVE_FAILED)
             if moment is not None:
+                self._health.clear(Fault.SAVE_FAILED)
                 log.info("%s is stored (%.1f MB)", moment.path.name, moment.size / 1e6)
                 self._recover()  # what an earlier save could not finish
         with self._lock:
@@ -254,30 +261,38 @@ class Saver:
         """Delete what became of withdrawn orders that are finished; False if the disk does not let us."""
         with self._lock:
             due = [each for each in self._forgettings if not any(order in self._orders for order in each.orders)]
-        for forgetting in due:
-            self._forgetting_since_ns = clock.monotonic_ns()
-            try:
-                for order in forgetting.orders:
-                    for sequence in order.sequences:
-                        self._catalogue.forget(sequence)
-                    order.has_no_moment()
-            except OSError as error:
-                self._unforgotten = True
-                self._health.report(
-                    Fault.SAVE_FAILED,
-                    f"moment {order.sequence} in {self._catalogue.root} cannot be forgotten "
-                    f"({reason(error)}): the recorder tries again every {_LOOK_S:.0f} s; if this stays so, erase "
-                    "or destroy the card",
-                    _FORGETTING,
-                )
-                return False
-            finally:
-                self._forgetting_since_ns = None
-            with self._lock:
-                self._forgettings.remove(forgetting)
-            forgetting.gone.set()
-            self._on_forgotten()
+        # All of them, before the first is overwritten: that may take long, or fail.
+        for order in (order for forgetting in due for order in forgetting.orders):
+            for sequence in order.sequences:
+                with suppress(OSError):  # `_delete` tries again, and reports it
+                    self._catalogue.entomb(sequence)
+        done = [self._delete(forgetting) for forgetting in due]
         if self._unforgotten and not self._forgettings:
             self._unforgotten = False
             self._health.clear(Fault.SAVE_FAILED, _FORGETTING)
+        return all(done)
+
+    def _delete(self, forgetting: Forgetting) -> bool:
+        self._forgetting_since_ns = clock.monotonic_ns()
+        failed = False
+        for order in forgetting.orders:
+            try:
+                for sequence in order.sequences:
+                    self._catalogue.forget(sequence)
+                order.has_no_moment()
+            except OSError as error:
+                failed = self._unforgotten = True
+                self._health.report(
+                    Fault.SAVE_FAILED,
+                    f"moment {order.sequence} in {self._catalogue.root} cannot be forgotten ({reason(error)}): the "
+                    f"recorder tries again every {_LOOK_S:.0f} s; if this stays so, erase or destroy the card",
+                    _FORGETTING,
+                )
+        self._forgetting_since_ns = None
+        if failed:
+            return False
+        with self._lock:
+            self._forgettings.remove(forgetting)
+        forgetting.gone.set()
+        self._on_forgotten()
         return True
