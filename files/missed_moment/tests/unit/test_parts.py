@@ -117,7 +117,7 @@ def test_an_older_part_that_cannot_be_written_does_not_take_the_newest_with_it(
     assert moments(tmp_path) == [moment]
     assert moment.info().width == LARGER.width
     assert moment.info().continues is None
-    assert "format of the camera's frames changed is not whole" in caplog.text
+    assert "frames' format changed is not whole" in caplog.text
 
 
 def test_an_older_part_that_fails_once_it_is_durable_is_known_to_a_hold(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ class MomentWriter:
                     raise
                 if order.sequence is not None:  # what there is of it is in the store, and finished at the next start
                     order.earlier, order.sequence = (*order.earlier, order.sequence), None
-                log.warning("what was captured before the format of the camera's frames changed is not whole: %s", error)
+                log.warning("what was captured before the frames' format changed is not whole: %s", error)
                 continue
             if written is None:
                 return None
