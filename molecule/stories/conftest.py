@@ -21,9 +21,11 @@ def switched_on() -> Iterator[VirtualDevice]:
 
 @pytest.fixture
 def device(switched_on: VirtualDevice) -> Iterator[VirtualDevice]:
-    """Have a device that records, and none of whose units has failed afterwards."""
+    """Have a device that records and has nothing to complain of, and none of whose units has failed afterwards."""
     device = switched_on
     device.until_it_records(_RECORDS_AGAIN_S)
+    # On a busy host, /data is mounted after the recorder has begun to miss it.
+    device.wait_until(lambda: device.status()["faults"] == {}, _RECORDS_AGAIN_S, "nothing is wrong")
     yield device
     for port in list(device.usb.plugged):  # a story that failed
         device.pull(port)
