@@ -20,7 +20,7 @@ rest: .venv/tools
 	@nice -n 5 $(NOX)
 
 prove: .venv/tools ## the long proofs: kills, settings, a week of sound, hostile sticks, power cuts, the rest of the matrix
-	@MISSED_MOMENT_CUTS=100 MISSED_MOMENT_REPLUGS=20 $(NOX) --session prove changes players proofs same_bytes flashed "unit(pyav='14.2')" "trixie(libraries='newest')"
+	@MISSED_MOMENT_CUTS=100 MISSED_MOMENT_REPLUGS=20 $(NOX) --session prove changes sensor players proofs same_bytes flashed "unit(pyav='14.2')" "trixie(libraries='newest')"
 
 # What image is made of: raspios, or debian for the stand-in.
 BASE ?= raspios

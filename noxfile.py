@@ -19,8 +19,8 @@ from machines import flashed_card, nspawn, picamera2_rung, players, python_roots
 
 nox.needs_version = ">=2025.5.1"
 nox.options.reuse_venv = "yes"
-# Beside these, `make test` runs `machine`. The rest of the matrix is run by `make prove`. `roles` waits for the disk that
-# `machine` builds, and comes when that is long there.
+# Beside these, `make test` runs `machine`. The rest of the matrix is run by `make prove`. `roles` waits for the disk
+# that `machine` builds, and comes when that is long there.
 nox.options.sessions = [
     "lint",
     "shell",
@@ -31,7 +31,6 @@ nox.options.sessions = [
     "browser",
     "imaging",
     "roles",
-    "sensor",
 ]
 
 PROJECT = Path("files/missed_moment")

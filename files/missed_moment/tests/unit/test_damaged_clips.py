@@ -114,6 +114,7 @@ def damaged(data: bytes, damages: list[Damage]) -> tuple[bytes, int]:
 @settings(max_examples=DAMAGES, suppress_health_check=[HealthCheck.too_slow])
 @given(st.booleans(), st.booleans(), st.lists(FLIPS | ZEROS | CUTS, min_size=1, max_size=3))
 @example(sound=False, finished=False, damages=[("zeros", 0.0, 20_000)])
+@example(sound=False, finished=False, damages=[("zeros", 0.005, 107)])
 @example(sound=True, finished=True, damages=[("flip", 0.9999, 0)])
 def test_whatever_is_damaged_the_fragments_before_it_are_recovered_and_play(
     sound: bool, finished: bool, damages: list[Damage]

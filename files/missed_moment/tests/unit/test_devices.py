@@ -192,9 +192,9 @@ def test_when_the_first_camera_fails_the_next_one_films(failing: object, tmp_pat
     bad, good = StagedCamera("board", failing), StagedCamera("webcam")
     with recording(tmp_path, camera=chooser(bad, good)) as recorder:
         wait_for(lambda: recorder.status().camera == "webcam")
+        assert bad.starts == 1
         filled(recorder, 0.5)
         wait_for(lambda: recorder.health.faults() == {})
-        assert bad.starts == 1
         bad.released.set()
 
 

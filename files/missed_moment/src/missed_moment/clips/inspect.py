@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,16 @@ class Inspection:
     def duration_s(self) -> float:
         """From the first picture to the last."""
         return self.times_s[-1] - self.times_s[0]
+
+
+def shows_anything(path: Path) -> bool:
+    """Tell whether a player can open a clip and decode any frame of it."""
+    with suppress(FFmpegError, IndexError), av.open(str(path)) as container:
+        for packet in container.demux(container.streams.video[0]):
+            with suppress(FFmpegError):
+                if packet.decode():
+                    return True
+    return False
 
 
 def inspect_clip(path: Path, look: Callable[[av.VideoFrame], None] = lambda _: None) -> Inspection:

@@ -12,6 +12,7 @@ from missed_moment import __version__
 from missed_moment.clips import names, thumbnail
 from missed_moment.clips.catalogue import Catalogue, Moment, MomentInfo
 from missed_moment.clips.growing import facts
+from missed_moment.clips.inspect import shows_anything
 from missed_moment.clips.mp4 import Track
 from missed_moment.clips.mp4_reader import reopen
 from missed_moment.clips.room import Room, is_full
@@ -79,6 +80,9 @@ def _recover(
             making(partial(clip.finish, info.created_s))
         finally:
             clip.close()
+    if not shows_anything(path):  # its head is damaged
+        _set_aside(catalogue, leftover, "no player can show any of it", report)
+        return None
     _add_thumbnail(catalogue, leftover)
     return catalogue.publish(leftover)
 
