@@ -47,7 +47,7 @@ _BETWEEN = 34
 
 _COUNT = (
     '<tspan class="name">Something is wrong: count the blinks.</tspan> '
-    "A short blip after them: it films. In words: health.txt on a stick."
+    "A short blip: it films. In words: health.txt on a stick."
 )
 _CAMERA_OFF = (language.OFF, FAULTS[Fault.CAMERA], FAULTS[Fault.EXPOSED])
 """Signals of a camera that does not film; all others are drawn as they are while it does."""
