@@ -302,6 +302,25 @@ def test_a_stick_that_is_gone_was_pulled_early_however_late_the_signal_comes(
     assert run(stick, catalogue)[-1] == f"none {PULLED_EARLY}"
 
 
+def test_a_stick_that_is_pulled_while_it_is_written_was_pulled_early_however_late_the_signal_comes(
+    stick: FolderStick, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its errors are in the report then, and it cannot be switched off."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    def gone() -> None:
+        stick.gone = True
+        raise StickError("1-1 cannot be switched off")
+
+    monkeypatch.setattr("missed_moment.export.directory.Directory.write", fail)
+    monkeypatch.setattr(exporter, "NOTICED_S", 0.01)
+    monkeypatch.setattr(stick, "switch_off", gone)
+    stick.pull_at = ""
+    assert run(stick, catalogue)[-1] == f"none {PULLED_EARLY}"
+
+
 def test_the_systems_own_disk_is_nobodys_business(stick: FolderStick, catalogue: Catalogue) -> None:
     stick.refusal = SystemDiskError("in use")
     assert run(stick, catalogue) == []

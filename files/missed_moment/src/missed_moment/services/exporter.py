@@ -168,7 +168,8 @@ def serve(
             tell(Stick.COPYING)
             log.info("copying to %s", volume)
             report = _fill(volume, catalogue, tell, pulled, describe, hear, access or KernelAccess(catalogue))
-            unfinished = report.trouble
+            if not report.trouble:  # otherwise its errors may be those of a stick that was pulled
+                unfinished = ""
             pulled.check()
             usb.switch_off()
             pulled.check()
