@@ -521,3 +521,10 @@ def test_default_settings_film_at_their_size() -> None:
     video, packets = collect(SyntheticCamera(VideoSettings()), 3)
     assert video[:3] == (1280, 720, 30)
     wait_for(lambda: len(packets) >= 3)
+
+
+def test_a_time_shortly_ahead_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drivers that state when a frame ends (vivid) may say so before it has."""
+    monkeypatch.setattr(clock, "monotonic_ns", lambda: 100 * NS)
+    assert CaptureTimes("webcam").of(100 * NS + NS // 5) == 100 * NS + NS // 5
+    assert CaptureTimes("webcam").of(101 * NS) == 100 * NS

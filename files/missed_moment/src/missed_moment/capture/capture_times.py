@@ -10,13 +10,15 @@ log = logging.getLogger(__name__)
 
 STALE_NS = 10 * NS
 """A capture time further back than this is not that of the data that was just read."""
+AHEAD_NS = NS // 2
+"""A driver may state a frame's end before that has come (vivid does): this far ahead is no impossible time."""
 _STEP_NS = 1000
 """Frames are at least this far apart: encoders count in microseconds, and two frames at one time confuse them."""
 
 
-def is_plausible(stated_ns: int, now_ns: int) -> bool:
-    """Whether data that was read at `now_ns` can have been captured at `stated_ns`."""
-    return 0 <= now_ns - stated_ns <= STALE_NS
+def is_plausible(stated_ns: int, now_ns: int, ahead_ns: int = 0) -> bool:
+    """Whether data that was read at `now_ns` can have been captured at `stated_ns`, `ahead_ns` later at most."""
+    return -ahead_ns <= now_ns - stated_ns <= STALE_NS
 
 
 class CaptureTimes:
@@ -42,7 +44,7 @@ class CaptureTimes:
         captured_ns = now_ns
         if stated_ns is not None:
             converted_ns = stated_ns - (time.time_ns() - now_ns)
-            candidates = [at_ns for at_ns in (stated_ns, converted_ns) if is_plausible(at_ns, now_ns)]
+            candidates = [at_ns for at_ns in (stated_ns, converted_ns) if is_plausible(at_ns, now_ns, AHEAD_NS)]
             captured_ns = next(iter(candidates), now_ns)
             if not candidates and not self._reported:
                 self._reported = True
