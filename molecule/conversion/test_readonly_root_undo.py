@@ -1,13 +1,10 @@
 """readonly_root_enabled: false undoes what the role did, and nothing that is the owner's."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
 
-from imaging.chroot import Chroot, CommandFailed, chroot_over
-from machines import disk
-from machines.device_root import DEVICE
+from imaging.chroot import Chroot, CommandFailed
 
 _FSTAB = """\
 PARTUUID=6d6d0001-01 /boot/firmware vfat defaults,ro 0 2
@@ -25,14 +22,11 @@ _ORDER = "/etc/systemd/system/missed-moment.service.d/50-data.conf"
 
 
 @pytest.fixture
-def system() -> Iterator[Chroot]:
+def system(debian: Chroot) -> Chroot:
     """Have a Debian with files of its owner."""
-    if why := disk.missing():
-        pytest.skip(why)
-    with chroot_over(DEVICE.build()) as chroot:
-        chroot.run("tee", "/etc/fstab", stdin=_FSTAB)
-        chroot.run("sh", "-euc", _OWNER_S)
-        yield chroot
+    debian.run("tee", "/etc/fstab", stdin=_FSTAB)
+    debian.run("sh", "-euc", _OWNER_S)
+    return debian
 
 
 def _play(system: Chroot, *, enabled: bool) -> str:

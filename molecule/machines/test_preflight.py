@@ -1,15 +1,12 @@
 """What speaks against a run is reported before any role has changed anything."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from imaging import REPOSITORY
-from imaging.chroot import Chroot, CommandFailed, chroot_over
-from machines import disk
-from machines.device_root import DEVICE
+from imaging.chroot import Chroot, CommandFailed
 
 _TOLD = ("--extra-vars", "readonly_root_enabled=true readonly_root_data=PARTUUID=6d6d0001-03")
 _FSTAB = "PARTUUID=6d6d0001-02 / ext4 defaults,noatime 0 1\n"
@@ -30,13 +27,10 @@ _OWN = re.compile(r"(tmp|run|dev|proc|sys|root/\.ansible|var/tmp)(/|$)")
 
 
 @pytest.fixture
-def system() -> Iterator[Chroot]:
+def system(debian: Chroot) -> Chroot:
     """Have a Debian that no role has seen, which a run may not change."""
-    if why := disk.missing():
-        pytest.skip(why)
-    with chroot_over(DEVICE.build()) as chroot:
-        chroot.run("tee", "/etc/fstab", stdin=_FSTAB)
-        yield chroot
+    debian.run("tee", "/etc/fstab", stdin=_FSTAB)
+    return debian
 
 
 def _changes(system: Chroot) -> dict[str, int]:

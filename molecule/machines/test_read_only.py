@@ -1,13 +1,10 @@
 """A system that nobody can write to is reached by Ansible with the repository's ansible.cfg, and without it is not."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from imaging.chroot import Chroot, CommandFailed, chroot_over
-from machines import disk
-from machines.device_root import DEVICE
+from imaging.chroot import Chroot, CommandFailed
 
 _PLAYBOOK = """
 - name: Close the system
@@ -36,15 +33,6 @@ _PLAYBOOK = """
 
 
 @pytest.fixture
-def system() -> Iterator[Chroot]:
-    """Have a Debian that a playbook can close."""
-    if why := disk.missing():
-        pytest.skip(why)
-    with chroot_over(DEVICE.build()) as chroot:
-        yield chroot
-
-
-@pytest.fixture
 def playbook(tmp_path: Path) -> str:
     """Write a playbook that gathers facts, runs a script and copies a file, once nothing can be written to."""
     script = tmp_path / "script"
@@ -55,15 +43,15 @@ def playbook(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_a_read_only_system_can_be_played_on(system: Chroot, playbook: str) -> None:
-    assert "failed=0" in system.play(playbook=playbook)
+def test_a_read_only_system_can_be_played_on(debian: Chroot, playbook: str) -> None:
+    assert "failed=0" in debian.play(playbook=playbook)
 
 
 def test_ansible_by_itself_could_not(
-    system: Chroot, playbook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    debian: Chroot, playbook: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     nothing = tmp_path / "ansible.cfg"
     nothing.touch()
     monkeypatch.setenv("ANSIBLE_CONFIG", str(nothing))
     with pytest.raises(CommandFailed, match=r"Gathering Facts(?s:.)*(Read-only file system|temporary directory)"):
-        system.play(playbook=playbook)
+        debian.play(playbook=playbook)

@@ -9,7 +9,7 @@ from machines.virtual_device import VirtualDevice
 from stories.filling import digests_on, keep_a_moment, kept_digests
 
 _SYSTEM = ["sda"]
-_WRITE = "echo here >/root/written && sync && cat /root/written"
+_WRITE = "echo here >/var/lib/written && sync && cat /var/lib/written"
 
 
 @pytest.mark.timeout(3600)

@@ -4,7 +4,8 @@ import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from rig import wait_for
 SRC, TESTS = Path(__file__).parents[2] / "src", Path(__file__).parents[1]
 # As the service sets them: what is freed is written over.
 FREED_IS_GONE = {"GLIBC_TUNABLES": "glibc.malloc.perturb=90:glibc.malloc.tcache_count=0", "PYTHONMALLOC": "malloc"}
+FIVE_SECONDS = "[video]\nwidth = 320\nheight = 240\n[moment]\nbefore_s = 5\n"
 PICTURE = re.compile(re.escape(synthetic.MARK) + rb"(\d{10})")
 
 
@@ -39,6 +41,22 @@ def filmed_s(socket: Path) -> float:
         return float(ask(socket, "status")["ring"]["seconds"])
     except NoRecorderError:
         return 0
+
+
+@contextmanager
+def filming(command: Sequence[str | Path], socket: Path, *path: Path) -> Iterator[tuple[int, bytes]]:
+    """Start a recorder, and give its process and its memory once that holds pictures and sound."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (SRC, *path))), **FREED_IS_GONE}
+    with subprocess.Popen(command, env=environment) as recorder:
+        try:
+            wait_for(lambda: filmed_s(socket) >= 4)
+            before = memory_of(recorder.pid)
+            assert len(pictures_in(before)) >= 100
+            assert before.count(synthetic_microphone.MARK) >= 150
+            yield recorder.pid, before
+        finally:
+            recorder.terminate()
+            recorder.wait(30)
 
 
 def pictures_in(memory: bytes) -> set[int]:
@@ -87,48 +105,30 @@ def test_what_a_press_has_taken_is_not_in_memory_after_a_hold(button: str, tmp_p
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux'")
 def test_what_is_forgotten_is_not_in_memory(tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text("[video]\nwidth = 320\nheight = 240\n[moment]\nbefore_s = 5\n")
+    (tmp_path / "settings.toml").write_text(FIVE_SECONDS)
     socket = tmp_path / "control.sock"
     command = [sys.executable, "-m", "missed_moment", "run", "--camera", "synthetic", "--socket", str(socket)]
     command += ["--config", str(tmp_path / "settings.toml"), "--store", str(tmp_path / "clips")]
-    environment = {**os.environ, "PYTHONPATH": str(SRC), **FREED_IS_GONE}
-    with subprocess.Popen(command, env=environment) as recorder:
-        try:
-            wait_for(lambda: filmed_s(socket) >= 4)
-            before = memory_of(recorder.pid)
-            assert len(pictures_in(before)) >= 100
-            assert before.count(synthetic_microphone.MARK) >= 150
-            last = ask(socket, "status")["frames"]["seen"]
-            ask(socket, "forget")
-            after = memory_of(recorder.pid)
-            assert len(after) > len(before) / 2, "its memory could not be read"
-            # A picture or two may have been in the encoder's hands.
-            assert min(pictures_in(after), default=last) >= last - 3
-            assert after.count(synthetic_microphone.MARK) < 100
-        finally:
-            recorder.terminate()
-            recorder.wait(30)
+    with filming(command, socket) as (pid, before):
+        last = ask(socket, "status")["frames"]["seen"]
+        ask(socket, "forget")
+        after = memory_of(pid)
+        assert len(after) > len(before) / 2, "its memory could not be read"
+        # A picture or two may have been in the encoder's hands.
+        assert min(pictures_in(after), default=last) >= last - 3
+        assert after.count(synthetic_microphone.MARK) < 100
     assert not any(synthetic.MARK in path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux'")
 def test_what_an_unplugged_camera_and_microphone_recorded_leaves_memory_when_its_time_is_over(tmp_path: Path) -> None:
-    (tmp_path / "settings.toml").write_text("[video]\nwidth = 320\nheight = 240\n[moment]\nbefore_s = 5\n")
+    (tmp_path / "settings.toml").write_text(FIVE_SECONDS)
     socket, unplug = tmp_path / "control.sock", tmp_path / "unplug"
     command = [sys.executable, "-m", "unplugging", tmp_path / "clips", socket, tmp_path / "settings.toml", unplug]
-    environment = {**os.environ, "PYTHONPATH": f"{SRC}:{TESTS}", **FREED_IS_GONE}
-    with subprocess.Popen(command, env=environment) as recorder:
-        try:
-            wait_for(lambda: filmed_s(socket) >= 4)
-            before = memory_of(recorder.pid)
-            assert len(pictures_in(before)) >= 100
-            assert before.count(synthetic_microphone.MARK) >= 150
-            unplug.touch()
-            wait_for(lambda: ask(socket, "status")["ring"]["bytes"] == 0)
-            after = memory_of(recorder.pid)
-            assert len(after) > len(before) / 2, "its memory could not be read"
-            assert pictures_in(after) == set()
-            assert after.count(synthetic_microphone.MARK) < 10  # some of it is the microphone's own pattern
-        finally:
-            recorder.terminate()
-            recorder.wait(30)
+    with filming(command, socket, TESTS) as (pid, before):
+        unplug.touch()
+        wait_for(lambda: ask(socket, "status")["ring"]["bytes"] == 0)
+        after = memory_of(pid)
+        assert len(after) > len(before) / 2, "its memory could not be read"
+        assert pictures_in(after) == set()
+        assert after.count(synthetic_microphone.MARK) < 10  # some of it is the microphone's own pattern

@@ -2,6 +2,8 @@
 
 import contextlib
 import errno
+import itertools
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -43,16 +45,23 @@ def store_with(store: Path, disk: Disk, exported: int) -> tuple[Catalogue, Momen
     return catalogue, MomentWriter(catalogue, Room(catalogue, "stop", timedelta(days=30)), Board(), Label("test"))
 
 
+def full_at_any_write(root: Path, exported: int) -> Iterator[tuple[FullDisk, Catalogue, MomentWriter]]:
+    """Yield stores whose disks are full at their first write, at their second, and so on, until one is not full."""
+    for full_at in itertools.count():
+        disk = FullDisk(full_at)
+        yield disk, *store_with(root / str(full_at), disk, exported)
+        if not disk.was_full:
+            assert full_at > 15
+            return
+
+
 def growing_order() -> Order:
     packets = film(6)
     return order_of(packets[:60], packets[60:])
 
 
 def test_full_at_any_write_what_is_exported_makes_room_and_the_whole_moment_is_kept(tmp_path: Path) -> None:
-    full_at, was_full = 0, True
-    while was_full:
-        disk = FullDisk(full_at)
-        catalogue, writer = store_with(tmp_path / str(full_at), disk, exported=2)
+    for disk, catalogue, writer in full_at_any_write(tmp_path, exported=2):
         kept: list[Order] = []
         moment = writer.write(growing_order(), kept.append)
         assert kept
@@ -60,28 +69,21 @@ def test_full_at_any_write_what_is_exported_makes_room_and_the_whole_moment_is_k
         assert assert_whole(moment.clip) == list(range(180))
         assert (moment.path / names.THUMBNAIL).exists()
         assert moment.info().pictures == 180
-        was_full = disk.was_full
-        assert [moment.sequence for moment in catalogue.moments()] == ([1, 3, 4] if was_full else [1, 2, 3, 4])
+        assert [moment.sequence for moment in catalogue.moments()] == ([1, 3, 4] if disk.was_full else [1, 2, 3, 4])
         assert catalogue.leftovers() == []
-        full_at += 1
-    assert full_at > 15
 
 
 def test_full_at_any_write_with_nothing_that_may_leave_what_was_kept_is_never_lost(tmp_path: Path) -> None:
-    full_at, was_full = 0, True
-    while was_full:
-        disk = FullDisk(full_at)
-        catalogue, writer = store_with(tmp_path / str(full_at), disk, exported=0)
+    for disk, catalogue, writer in full_at_any_write(tmp_path, exported=0):
         kept: list[Order] = []
         with contextlib.suppress(StoreError):
             writer.write(growing_order(), kept.append)
-        was_full, disk.mended = disk.was_full, True
+        disk.mended = True
         recover(catalogue, "test")
         assert catalogue.leftovers() == []
         assert [moment.sequence for moment in catalogue.moments()] == ([1, 2] if kept else [1])
         for moment in catalogue.moments()[1:]:
             assert assert_whole(moment.clip)[:60] == list(range(60))
-        full_at += 1
 
 
 def test_a_full_disk_can_always_free_space(tmp_path: Path) -> None:

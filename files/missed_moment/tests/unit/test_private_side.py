@@ -41,6 +41,10 @@ def with_slip(text: str, slip: str, first: bool) -> str:
     return f"{slip}{text}" if first else f"{text}{slip}"
 
 
+def with_and_without_slip(text: str, slip: str) -> tuple[str, str, str]:
+    return text, with_slip(text, slip, first=False), with_slip(text, slip, first=True)
+
+
 @pytest.mark.parametrize("first", [True, False])
 @pytest.mark.parametrize("slip", SLIPS)
 def test_every_readable_line_stays_in_force(slip: str, first: bool) -> None:
@@ -116,7 +120,7 @@ def test_a_message_has_the_line_and_the_remedy(slip: str, remedy: str) -> None:
     ],
 )
 def test_sound_that_may_be_switched_off_stays_off(text: str) -> None:
-    for broken in (text, f"{text}[moment]\nbefore_s = 4,5\n", f"[moment]\nbefore_s = 4,5\n{text}"):
+    for broken in with_and_without_slip(text, "[moment]\nbefore_s = 4,5\n"):
         loaded = parse(broken)
         assert not loaded.settings.sound.enabled
         assert not loaded.settings.sound.asked_for
@@ -166,7 +170,7 @@ def test_camera_and_sound_are_off_where_either_may_be_meant() -> None:
     ],
 )
 def test_the_camera_stays_off_if_its_switch_is_not_known(text: str) -> None:
-    for broken in (text, f"{text}[video]\nbitrate_mbps = 4,5\n", f"[video]\nbitrate_mbps = 4,5\n{text}"):
+    for broken in with_and_without_slip(text, SLIPS["decimal comma"]):
         loaded = parse(broken)
         assert not loaded.camera_allowed
         assert any("the camera is off until this is corrected" in problem for problem in loaded.problems)
