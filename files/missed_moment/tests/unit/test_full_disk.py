@@ -175,7 +175,7 @@ def test_what_a_full_disk_did_not_finish_is_finished_when_there_is_room(
     with recording(tmp_path, Disk(fail), after_s=1.5) as recorder:
         filled(recorder)
         recorder.press()
-        wait_for(lambda: recorder._order.kept)
+        wait_for(lambda: recorder._presses._order.kept)
         full[0] = True
         assert recorder.wait_saved(20)
         wait_for(lambda: Fault.STORAGE_FULL in recorder.health.faults())

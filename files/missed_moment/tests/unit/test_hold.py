@@ -24,8 +24,7 @@ from missed_moment.panel.gpio import GpioPanel
 from missed_moment.panel.language import Signal
 from missed_moment.panel.touch import Hold, Press, Release
 from missed_moment.ring import Ring
-from missed_moment.services import recorder as recording_service
-from missed_moment.services import saver
+from missed_moment.services import presses, saver
 from missed_moment.services.program import _Finger
 from missed_moment.services.recorder import Recorder
 from rig import SMALL_SETTINGS, FailingDisk, HookedDisk, StoppedDisk, filled, film, recording, stored, wait_for
@@ -134,7 +133,7 @@ def test_a_press_whose_release_is_never_seen_is_written_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A panel may fail while its button is down."""
-    monkeypatch.setattr(recording_service, "UNDECIDED_NS", NS)
+    monkeypatch.setattr(presses, "UNDECIDED_NS", NS)
     with recording(tmp_path) as recorder:
         filled(recorder)
         recorder.press(down=True)
@@ -143,13 +142,13 @@ def test_a_press_whose_release_is_never_seen_is_written_all_the_same(
 
 
 def test_stopping_waits_for_what_becomes_of_a_press(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recording_service, "UNDECIDED_NS", NS)
+    monkeypatch.setattr(presses, "UNDECIDED_NS", NS)
     with recording(tmp_path / "kept") as recorder:
         filled(recorder)
         recorder.press(down=True)
     assert len(stored(tmp_path / "kept")) == 1
 
-    monkeypatch.setattr(recording_service, "UNDECIDED_NS", 60 * NS)
+    monkeypatch.setattr(presses, "UNDECIDED_NS", 60 * NS)
     with recording(tmp_path / "held") as recorder:
         filled(recorder)
         pressed_ns = recorder.press(down=True)
@@ -196,7 +195,7 @@ def test_no_moment_becomes_visible_while_a_button_is_down(tmp_path: Path) -> Non
     with recording(tmp_path) as recorder:
         filled(recorder)
         recorder.press()
-        wait_for(lambda: recorder._grammar.window is None)
+        wait_for(lambda: recorder._presses._grammar.window is None)
         pressed_ns = recorder.press(down=True)
         wait_for(lambda: all(order.take.end_ns is not None for order in recorder._saver.orders()))
         threading.Event().wait(2.5)  # longer than its last frames are waited for
@@ -212,7 +211,7 @@ def test_what_the_disk_had_not_taken_yet_is_never_said_to_be_kept(tmp_path: Path
         recorder.press()
         assert disk.reached.wait(5)
         forgotten = recorder.forget()
-        wait_for(lambda: recorder._grammar.window is None)
+        wait_for(lambda: recorder._presses._grammar.window is None)
         assert not forgotten.is_set()
         assert shown.signals[-1] == language.SAVING, "until it is gone"
         disk.go()
@@ -406,12 +405,12 @@ def test_what_a_press_holds_back_counts_as_a_backlog(tmp_path: Path) -> None:
     with recording(tmp_path) as recorder:
         filled(recorder)
         pressed_ns = recorder.press(down=True)
-        assert recorder._order is not None
-        began_ns = recorder._order.take.read_ns
+        assert recorder._presses._order is not None
+        began_ns = recorder._presses._order.take.read_ns
         assert began_ns is not None
-        assert recorder._backlog_ns(pressed_ns) == pressed_ns - began_ns
+        assert recorder._presses.backlog_ns(pressed_ns) == pressed_ns - began_ns
         recorder.forget(pressed_ns)
-        assert recorder._backlog_ns(pressed_ns) == 0
+        assert recorder._presses.backlog_ns(pressed_ns) == 0
 
 
 def test_a_take_that_is_released_holds_nothing() -> None:

@@ -15,7 +15,7 @@ from missed_moment.memory_budget import (
     ring_size,
 )
 from missed_moment.ring import RingState
-from missed_moment.services.recorder import UNDECIDED_NS
+from missed_moment.services.presses import UNDECIDED_NS
 
 MIB = 1024 * 1024
 ZERO_2_W = 416 * MIB

@@ -116,10 +116,10 @@ def test_a_press_while_the_disk_stands_still_is_a_moment_of_its_own_with_its_his
         seen = [recorder.status().frames.seen]
         recorder.press()
         assert disk.reached.wait(5)
-        wait_for(lambda: recorder._grammar.window is None)
+        wait_for(lambda: recorder._presses._grammar.window is None)
         seen.append(recorder.status().frames.seen)
         recorder.press()
-        wait_for(lambda: recorder._grammar.window is None)
+        wait_for(lambda: recorder._presses._grammar.window is None)
         assert recorder.status().state == "saving"
         assert stored(tmp_path) == []
         disk.go()

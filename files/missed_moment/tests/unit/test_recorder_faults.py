@@ -84,7 +84,7 @@ def test_a_disk_that_does_not_answer_is_reported_and_then_nothing_more_is_accept
         filled(recorder)
         recorder.press()
         wait_for(lambda: "has not answered" in recorder.health.faults().get(Fault.SAVE_FAILED, ""))
-        wait_for(lambda: recorder._backlog_ns(time.monotonic_ns()) > 6 * 10**9)
+        wait_for(lambda: recorder._presses.backlog_ns(time.monotonic_ns()) > 6 * 10**9)
         with pytest.raises(StoreError, match="RAM is full"):
             recorder.press()
         disk.go()
@@ -105,10 +105,10 @@ def test_what_waits_for_the_disk_counts_for_more_where_the_encoder_overshoots(
         assert disk.reached.wait(20)
         [order] = recorder._saver.orders()
         now_ns = order.take.read_ns + 2 * NS
-        assert recorder._backlog_ns(now_ns) == 2 * NS
-        dense = RingState(seconds=4, size=round(3 * 4 * recorder._size.bytes_per_s), pictures=1, unusable=0)
+        assert recorder._presses.backlog_ns(now_ns) == 2 * NS
+        dense = RingState(seconds=4, size=round(3 * 4 * recorder._presses._size.bytes_per_s), pictures=1, unusable=0)
         monkeypatch.setattr(recorder.ring, "state", lambda: dense)
-        assert recorder._backlog_ns(now_ns) == pytest.approx(6 * NS)
+        assert recorder._presses.backlog_ns(now_ns) == pytest.approx(6 * NS)
         recorder._backlog_limit_ns = 3 * (time.monotonic_ns() - order.take.read_ns)
         with pytest.raises(StoreError, match="RAM is full"):
             recorder.press()
@@ -297,10 +297,10 @@ def test_a_moment_ends_when_its_camera_goes_away_and_the_next_press_opens_anothe
         recorder.press()
         camera.unplug()
         seen = recorder.status().frames.seen
-        wait_for(lambda: recorder._grammar.window is None, 5)
+        wait_for(lambda: recorder._presses._grammar.window is None, 5)
         if away:
             recorder.press()
-            wait_for(lambda: recorder._grammar.window is None, 5)
+            wait_for(lambda: recorder._presses._grammar.window is None, 5)
         camera.plug()
         wait_for(lambda: recorder.status().frames.seen >= seen + 15)
         if not away:
@@ -314,7 +314,7 @@ def test_a_moment_that_could_not_be_kept_does_not_stay_in_memory(tmp_path: Path)
     with recording(tmp_path, FailingDisk("create", errno.EIO), after_s=0.5) as recorder:
         filled(recorder)
         recorder.press()
-        order = recorder._order
+        order = recorder._presses._order
         assert recorder.wait_saved(20)
         wait_for(lambda: order.take.history == order.take.pcm_history == list(order.take.live()) == [])
         recorder._saver._catalogue.disk.mend()

@@ -26,23 +26,18 @@ from missed_moment.errors import StoreError
 from missed_moment.health import Fault, Health
 from missed_moment.ladder import Ladder, Restarts, Step
 from missed_moment.memory_budget import BACKLOG_RINGS, BYTES_MARGIN, ring_size
-from missed_moment.moments import Action, Close, Open, PressGrammar, Wipe, Write
 from missed_moment.packets import VideoFormat
 from missed_moment.panel import language
 from missed_moment.panel.language import Signal, Situation, Stick
-from missed_moment.panel.touch import HOLD_NS
-from missed_moment.ring import Ring, Take
+from missed_moment.ring import Ring
 from missed_moment.services.keeper import Keeper
+from missed_moment.services.presses import Presses
 from missed_moment.services.saver import Saver
 from missed_moment.services.sources import Filming, Listening
 from missed_moment.services.status import FrameStatus, RingStatus, Status, noted_fault, power_status, versions
 from missed_moment.services.sticks import Sticks
 
-GRACE_NS = 2 * NS
-"""A window that ended waits so long for its last pictures, which are still being encoded."""
 _HOUSEKEEPING_NS = NS // 2
-UNDECIDED_NS = HOLD_NS + 2 * NS
-"""A press of the button counts after this long, if neither its release nor a hold was seen: a hold comes before."""
 
 
 class Recorder:
@@ -80,13 +75,10 @@ class Recorder:
         self._allowed = loaded.camera_allowed
         self._switched_on = True
         self._show = show
-        self._size = size = ring_size(settings)
+        size = ring_size(settings)
         # Sound goes on for as long as the last picture is shown, and further if it is to be played earlier.
         sound_ahead_ns = round(2 * NS / settings.video.fps + max(0.0, -settings.sound.offset_ms) * 1e6)
         self.ring = Ring(size.seconds, size.max_bytes, sound_ahead_ns)
-        self._post_roll_bytes = round(settings.moment.after_s * size.bytes_per_s)
-        moment = settings.moment
-        self._grammar = PressGrammar(moment.before_s, moment.after_s, moment.limit_s, UNDECIDED_NS / NS)
         self._meter = FrameMeter()
         self._ladder = Ladder(runtime, store, disk)
         self._give_up = give_up
@@ -101,15 +93,14 @@ class Recorder:
         keep_days = 0 if settings.stick.delete_after_export else settings.store.keep_exported_days
         room = Room(self.catalogue, settings.store.when_full, timedelta(days=keep_days))
         writer = MomentWriter(self.catalogue, room, board, label, self._restarts, self._wait_decided)
-        one_moment = round(size.max_bytes / BYTES_MARGIN) + self._post_roll_bytes
+        post_roll_bytes = round(settings.moment.after_s * size.bytes_per_s)
+        one_moment = round(size.max_bytes / BYTES_MARGIN) + post_roll_bytes
         self._saver = Saver(
             writer, self.catalogue, room, one_moment, self.health, self._kept, self._done, self._forgotten
         )
         self._format = VideoFormat(settings.video.width, settings.video.height, settings.video.fps)
         self._problems = loaded.problems
-        self._order: Order | None = None  # the one opened last
-        self._unfinished: list[Order] = []  # when the button went down
-        self._ending: list[tuple[int, Take]] = []  # (when to stop waiting for its last pictures, take)
+        self._presses = Presses(settings.moment, self.ring, self._saver, size, post_roll_bytes, self._captured)
         self._sticks = Sticks()
         self._backlog_limit_ns = round(backlog_rings * size.seconds * NS)
         self._changed = threading.Condition()
@@ -144,16 +135,11 @@ class Recorder:
             if self._stopped:
                 raise StoreError("the recorder is ending: nothing more can be kept until it is started again")
             now_ns = clock.monotonic_ns()
-            if self._backlog_ns(now_ns) > self._backlog_limit_ns:
+            if self._presses.backlog_ns(now_ns) > self._backlog_limit_ns:
                 message = "RAM is full of moments that the disk does not take: nothing more can be kept until it does"
                 self.health.report(Fault.SAVE_FAILED, message)
                 raise StoreError(message)
-            self._end_interrupted(now_ns)
-            if down:
-                self._unfinished = self._saver.orders()
-            elif self._grammar.decision_ns is None:  # a button that is down may still become a hold
-                self._unfinished = []
-            self._apply(self._grammar.press(now_ns, down=down))
+            self._presses.press(now_ns, down)
             self._show(language.choose(self._situation()))
             self._changed.notify_all()
             return now_ns
@@ -161,7 +147,7 @@ class Recorder:
     def release(self, pressed_ns: int) -> None:
         """The button that went down at `pressed_ns` was released before that became a hold: the press counts."""
         with self._changed:
-            self._apply(self._grammar.release(pressed_ns))
+            self._presses.release(pressed_ns)
             self._changed.notify_all()
 
     def forget(self, held_since_ns: int | None = None) -> threading.Event:
@@ -173,19 +159,7 @@ class Recorder:
         is gone at once. The LED shows it when all is gone, and what is returned is set then.
         """
         with self._changed:
-            unwritten, last = self._grammar.unwritten, self._order
-            self._apply(self._grammar.forget(clock.monotonic_ns()))
-            orders = self._saver.orders()
-            if held_since_ns is not None:
-                orders += [order for order in self._unfinished if order not in orders]
-            orders += [order for order in self._saver.unforgotten() if order not in orders]
-            if last is not None and unwritten:
-                self._end(last)
-            elif last is not None and held_since_ns in last.presses and last not in orders:
-                orders.append(last)
-            for order in orders:
-                self.ring.cut(order.take)
-            self._order, self._unfinished, self._ending = None, [], []
+            orders = self._presses.forget(clock.monotonic_ns(), held_since_ns)
             gone = threading.Event()
             if orders:
                 gone = self._saver.forget(orders)
@@ -247,13 +221,14 @@ class Recorder:
     def wait_saved(self, timeout_s: float) -> bool:
         """Wait until everything that was pressed for is in the store, or has failed; False when time is up."""
         with self._changed:
-            return self._changed.wait_for(lambda: not (self._grammar.unwritten or self._saver.orders()), timeout_s)
+            return self._changed.wait_for(lambda: not (self._presses.unwritten or self._saver.orders()), timeout_s)
 
     def stop(self, timeout_s: float = 30.0) -> bool:
         """End: what was pressed for is finished first. False where the disk did not let us in `timeout_s`."""
         self._wait_decided()
         with self._changed:
-            self._apply([*self._grammar.decide(), *self._grammar.end(clock.monotonic_ns())])
+            self._presses.decide()
+            self._presses.end(clock.monotonic_ns())
             self._stopped = True
             self._changed.notify_all()
         self._clerk.join()
@@ -290,34 +265,12 @@ class Recorder:
 
     def _wipe(self) -> None:
         with self._changed:
-            self._apply(self._grammar.wipe(clock.monotonic_ns()))
+            self._presses.wipe(clock.monotonic_ns())
 
     def _wait_decided(self) -> None:
         """Return when no button is down that may still withdraw something."""
         with self._changed:
-            self._changed.wait_for(lambda: self._grammar.decision_ns is None, UNDECIDED_NS / NS)
-
-    def _apply(self, actions: list[Action]) -> None:
-        for action in actions:
-            match action:
-                case Open(window):
-                    take = self.ring.follow(window.start_ns)
-                    room = self.ring.state().size + self._post_roll_bytes
-                    audible = bool(take.pcm_history) or self._sound() == "on"
-                    self._order = Order(take, self._format, window.presses, room, audible)
-                case Write() if self._order is not None:
-                    self._saver.submit(self._order)
-                case Close(window) if self._order is not None:
-                    self._order.presses = window.presses
-                    self.ring.end(self._order.take, window.end_ns)
-                    self._ending.append((window.end_ns + GRACE_NS, self._order.take))
-                case Wipe():
-                    self.ring.wipe()
-
-    def _end_interrupted(self, now_ns: int) -> None:
-        """End a moment whose camera went away: what the camera films when it is back belongs to the next one."""
-        if self._grammar.window is not None and self._order is not None and self._order.take.interrupted(now_ns):
-            self._apply(self._grammar.end(now_ns))
+            self._changed.wait_for(lambda: not self._presses.undecided, self._presses.undecided_s)
 
     def _keep_time(self) -> None:
         """End windows and takes when their time has come, and look at what nobody reports by itself."""
@@ -325,22 +278,14 @@ class Recorder:
             with self._changed:
                 now_ns = clock.monotonic_ns()
                 self.ring.age(now_ns)
-                self._end_interrupted(now_ns)
-                self._apply(self._grammar.tick(now_ns))
+                self._presses.tick(now_ns)
                 self._changed.notify_all()  # a press may have been decided
                 self._sticks.tick(now_ns)
-                if self._backlog_ns(now_ns) > self._backlog_limit_ns:
-                    self._apply(self._grammar.end(now_ns))
-                for due_ns, take in self._ending:
-                    if due_ns <= now_ns:
-                        self.ring.cut(take)
-                self._ending = [(due_ns, take) for due_ns, take in self._ending if due_ns > now_ns]
+                if self._presses.backlog_ns(now_ns) > self._backlog_limit_ns:
+                    self._presses.end(now_ns)
                 self._show(language.choose(self._situation()))
                 trouble = self._sticks.trouble
-                window = self._grammar.window
-                due = [now_ns + _HOUSEKEEPING_NS, *(due_ns for due_ns, _ in self._ending)]
-                due += [window.end_ns] if window else []
-                due += [self._grammar.decision_ns] if self._grammar.decision_ns else []
+                due = [now_ns + _HOUSEKEEPING_NS, *self._presses.due_ns()]
                 self._changed.wait(max(0.0, (min(due) - now_ns) / NS))
             self._saver.report_stall(now_ns)
             self._report(Fault.STICK, trouble)
@@ -361,8 +306,7 @@ class Recorder:
 
     def _saving(self) -> bool:
         """Whether someone waits for an answer: a button is down, or something is being kept or forgotten."""
-        undecided = self._grammar.decision_ns is not None
-        return undecided or self._saver.forgets or any(not order.kept for order in self._saver.orders())
+        return self._presses.undecided or self._saver.forgets or any(not order.kept for order in self._saver.orders())
 
     def _frames(self, unusable: int) -> FrameStatus:
         first_ns = self._meter.first_arrival_ns
@@ -393,6 +337,10 @@ class Recorder:
             return "off"
         return "on" if self._listening.delivery.comes else "silent"
 
+    def _captured(self) -> tuple[VideoFormat, bool]:
+        """Return the format of the frames, and whether there is sound."""
+        return self._format, self._sound() == "on"
+
     def _situation(self) -> Situation:
         camera: Literal["off", "filling", "recording"] = "off"
         if self._meter.last_arrival_ns is not None and self._filming.may_deliver:
@@ -409,10 +357,7 @@ class Recorder:
 
     def _done(self, order: Order) -> None:
         with self._changed:
-            if order is self._order and self._grammar.window is not None:
-                # It failed before its end: the next press must open another, not let this one grow.
-                self._apply(self._grammar.end(clock.monotonic_ns()))
-            self._end(order)
+            self._presses.done(order, clock.monotonic_ns())
             self._changed.notify_all()
 
     def _forgotten(self) -> None:
@@ -420,15 +365,3 @@ class Recorder:
             self._show(language.choose(self._situation()))
             self._show(language.FORGOTTEN)
             self._changed.notify_all()
-
-    def _end(self, order: Order) -> None:
-        """Let go of what an order has taken: it is written, or nobody wants it any more."""
-        self.ring.cut(order.take)
-        order.take.release()
-
-    def _backlog_ns(self, now_ns: int) -> int:
-        """How much capture time is held in RAM for the disk; longer by as much as the encoder overshoots the bound."""
-        unwritten = [self._order] if self._order is not None and self._grammar.unwritten else []
-        read_ns = [order.take.read_ns for order in (*self._saver.orders(), *unwritten)[:1]]
-        held_ns = max((now_ns - read for read in read_ns if read is not None), default=0)
-        return round(held_ns * self._size.overshoot(self.ring.state())) if held_ns else 0
